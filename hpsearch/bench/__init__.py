@@ -1,0 +1,1 @@
+"""This machine's figures, and the peers they are compared with."""

@@ -1,0 +1,275 @@
+"""Typed configuration of a run, and the `KEY=VALUE` options that change it.
+
+Every field has its unit and range below it. `with_overrides` applies `--set` options; `identity` says what a study
+cannot change once it has begun.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import yaml
+
+from hpsearch.errors import InputError
+
+Objective = Literal["auc", "accuracy"]
+Sampler = Literal["tpe", "random"]
+Precision = Literal["auto", "fp32", "bf16"]
+ParamValue = str | int | float
+Params = dict[str, ParamValue]
+"""A trial's configuration: flat, dotted names as in the space file (`augment.jpeg.p`); absent parameters are absent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownParameter:
+    """What a space file may say of one parameter."""
+
+    kind: Literal["float", "int", "text"]
+    """Type of its values; a float accepts integers."""
+    low: float | None = None
+    """Smallest allowed value; None: no bound, or text."""
+    high: float | None = None
+    """Largest allowed value; None: no bound, or text."""
+    choices: tuple[str, ...] | None = None
+    """Allowed texts; None: any text."""
+    none_allowed: bool = False
+    """Whether the word `none` may stand in place of a value."""
+    multiple_of: int | None = None
+    """Integers must be a multiple of this."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Which images, and where their decoded copies lie."""
+
+    source: str = "sample"
+    """Directory or CSV file; `sample`: the sample set that hpsearch makes itself."""
+    cache_dir: str = ""
+    """Directory of the decoded images, one for each node; empty: `~/.cache/hpsearch`."""
+    val_fraction: float = 0.2
+    """Share of the images (whole groups) that validate, where the data names no split; in (0, 0.5]."""
+    max_unreadable_fraction: float = 0.01
+    """Share of unreadable images that a run still accepts; in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        _in_range("data.val_fraction", self.val_fraction, 0.01, 0.5)
+        _in_range("data.max_unreadable_fraction", self.max_unreadable_fraction, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchConfig:
+    """How trials are proposed, compared and promoted."""
+
+    objective: Objective = "auc"
+    """What rungs compare, larger is better, on the validation images."""
+    sampler: Sampler = "tpe"
+    """Which sampler proposes new trials."""
+    eta: float = 3.0
+    """The best ⌊n/η⌋ of the n trials at a rung are promoted; > 1."""
+    num_rungs: int = 3
+    """Rungs between the first and the full budget, both included; 1: no early stopping."""
+    first_rung_images: int | None = None
+    """Images of the first rung; None: the full budget / η^(num_rungs − 1)."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        _in_range("search.eta", self.eta, 1.1, 100)
+        _in_range("search.num_rungs", self.num_rungs, 1, 20)
+
+    def rungs(self, images_per_trial: int) -> tuple[int, ...]:
+        """Images at each rung, ascending, the last one `images_per_trial`."""
+        rungs = [images_per_trial]
+        first = self.first_rung_images or 1
+        while len(rungs) < self.num_rungs and rungs[0] / self.eta >= first:
+            rungs.insert(0, max(1, round(rungs[0] / self.eta)))
+        if self.first_rung_images is not None and rungs[0] > first:
+            rungs.insert(0, first)
+        return tuple(sorted(set(rungs)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetConfig:
+    """How much a run may use; cumulative over restarts, the retraining included."""
+
+    trials: int | None = None
+    """Trials to start at most; None: as many as the time allows."""
+    minutes: float | None = None
+    """Wall minutes of the whole command; None: no limit."""
+    gpu_hours: float | None = None
+    """GPU share × wall time of the trials and the retraining; None: no limit."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        for name in ("trials", "minutes", "gpu_hours"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"budget.{name} is {value}; it must be above 0. Leave it out for no limit.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResourcesConfig:
+    """What one trial gets of a machine."""
+
+    gpus_per_trial: float | None = None
+    """GPUs of one trial, a fraction lets several share one; None: 1 where the cluster has a GPU, else 0."""
+    cpus_per_trial: float | None = None
+    """CPU cores of one trial; None: the cores shared out over the GPUs' trials, without a GPU 1."""
+    max_slots: int | None = None
+    """Trials that run at the same time at most; None: as many as the resources hold."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """How a trial computes; none of it is searched."""
+
+    precision: Precision = "auto"
+    """Autocast type; `auto`: bf16 on GPUs that have it, fp32 on CPUs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinalConfig:
+    """What happens after the search."""
+
+    reserve_fraction: float = 0.25
+    """Share of the time budget that the search leaves to the retraining at least; in [0, 0.9]."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        _in_range("final.reserve_fraction", self.reserve_fraction, 0, 0.9)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """One call of `python -m hpsearch.run`, resolved."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    """Which images."""
+    space: str = ""
+    """Path of the space file."""
+    name: str = ""
+    """Name of the run directory below `out`."""
+    out: str = "runs"
+    """Parent of run directories."""
+    address: str = ""
+    """Ray cluster to use; empty: a Ray of its own inside this machine."""
+    seed: int = 0
+    """Seed of sampler, splits and training."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    """How much the run may use."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """How trials are proposed, compared and promoted."""
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    """What one trial gets of a machine."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How a trial computes."""
+    final: FinalConfig = field(default_factory=FinalConfig)
+    """What happens after the search."""
+    plugins: tuple[str, ...] = ()
+    """Python modules that register backbones or augmentations, imported on every node."""
+
+
+OPERATIONAL = frozenset(
+    {"name", "out", "address", "budget", "resources", "train", "final", "data.cache_dir", "data.max_unreadable_fraction"}
+)
+"""Keys that may differ when a study continues; everything else identifies it."""
+
+
+def identity(config: RunConfig) -> dict[str, Any]:
+    """What a study cannot change once it has begun, as a flat mapping of dotted keys."""
+    return {key: value for key, value in flatten(dataclasses.asdict(config)).items() if not _operational(key)}
+
+
+def _operational(key: str) -> bool:
+    return key in OPERATIONAL or key.split(".")[0] in OPERATIONAL
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as one mapping of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
+
+
+def with_overrides(config: RunConfig, options: list[str]) -> RunConfig:
+    """`config` with `KEY=VALUE` options applied, values read as YAML.
+
+    Raises:
+        InputError: an option without `=`, an unknown key (with the nearest known one), or a value of the wrong type.
+    """
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals:
+            raise InputError(f"--set {option}: expected KEY=VALUE, for example --set search.eta=4")
+        config = _replaced(config, key.split("."), parse_value(text, option), option)
+    return config
+
+
+def parse_value(text: str, option: str) -> Any:
+    """The YAML value of the right side of `option`.
+
+    Raises:
+        InputError: not valid YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {option}: the value is not valid YAML ({error}). Quote it.") from error
+
+
+def _replaced(node: Any, path: list[str], value: Any, option: str) -> Any:
+    names = [f.name for f in dataclasses.fields(node)]
+    if path[0] not in names:
+        raise InputError(f"--set {option}: unknown key {path[0]!r}{nearest(path[0], names)}. Known here: {', '.join(names)}.")
+    current = getattr(node, path[0])
+    is_section = dataclasses.is_dataclass(current)
+    if is_section != (len(path) > 1):
+        inner = ", ".join(f.name for f in dataclasses.fields(current)) if dataclasses.is_dataclass(current) else ""
+        raise InputError(
+            f"--set {option}: {path[0]!r} is a section; name one of its keys: {inner}."
+            if is_section
+            else f"--set {option}: {path[0]!r} has no keys below it; write {path[0]}=VALUE."
+        )
+    if is_section:
+        return dataclasses.replace(node, **{path[0]: _replaced(current, path[1:], value, option)})
+    hint = typing.get_type_hints(type(node))[path[0]]
+    return dataclasses.replace(node, **{path[0]: _typed(value, hint, option)})
+
+
+def _typed(value: Any, hint: Any, option: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _typed(value, next(a for a in arguments if a is not type(None)), option)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise InputError(f"--set {option}: must be one of {', '.join(map(str, arguments))}{nearest(str(value), arguments)}.")
+    if origin is tuple:
+        items = value if isinstance(value, list) else [value]
+        return tuple(_typed(item, arguments[0], option) for item in items)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is str:
+        return "" if value is None else str(value)
+    raise InputError(f"--set {option}: expected {getattr(hint, '__name__', hint)}, got {value!r}.")
+
+
+def nearest(word: str, known: typing.Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word nearest to `word`, or nothing."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def _in_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InputError(f"{name} is {value}; it must be between {low} and {high}.")

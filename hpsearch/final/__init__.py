@@ -1,0 +1,1 @@
+"""From the best configuration to an export and a submission."""

@@ -1,0 +1,1 @@
+"""What people look at: TensorBoard, tables, the page."""

@@ -1,0 +1,1 @@
+"""Trains one configuration and yields its score at each rung. Plain torch, without Ray."""

@@ -1,0 +1,46 @@
+"""Imports point from later rooms to earlier ones, and each engine underneath is known to one room only."""
+
+import ast
+from pathlib import Path
+
+import hpsearch
+
+PACKAGE = Path(hpsearch.__file__).parent
+ROOMS = [
+    {"errors", "config", "layout", "metrics"},
+    {"data"},
+    {"model"},
+    {"train"},
+    {"judge"},
+    {"search"},
+    {"execute"},
+    {"final"},
+    {"report"},
+]
+ONLY_IN = {"ray": {"execute", "bench"}, "optuna": {"search", "bench"}, "timm": {"model"}}
+NEVER_IN = {"torch": {"search", "errors", "config", "layout", "metrics"}}
+
+
+def room_rank(room: str) -> int:
+    return next((rank for rank, rooms in enumerate(ROOMS) if room in rooms), len(ROOMS))
+
+
+def imported_modules(file: Path) -> list[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return names + [f"{node.module}" for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+
+
+def test_rooms_import_only_rooms_above_them_and_engines_stay_in_their_room() -> None:
+    wrong = []
+    for file in PACKAGE.rglob("*.py"):
+        room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for module in imported_modules(file):
+            top, _, rest = module.partition(".")
+            target = rest.split(".")[0]
+            below = top == "hpsearch" and target and target != room and room_rank(target) >= max(room_rank(room), 1)
+            if room_rank(room) == len(ROOMS) and room_rank(target) < len(ROOMS):
+                below = False
+            if below or room not in ONLY_IN.get(top, {room}) or room in NEVER_IN.get(top, set()):
+                wrong.append(f"{file.relative_to(PACKAGE)} imports {module}")
+    assert not wrong, "\n".join(wrong)
