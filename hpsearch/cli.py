@@ -1,0 +1,68 @@
+"""What the command lines share: options, how an error ends them, and how a space file is found by name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hpsearch.config import nearest
+from hpsearch.errors import EXIT_INTERRUPTED, HpsearchError, InputError
+
+SPACES = (Path(__file__).parent / "search_spaces", Path(__file__).parents[1] / "search_spaces")
+"""Where the space files lie in an installed package and in a checkout."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that names the nearest known option for a mistyped one."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Ends with exit code 2, like every wrong input."""
+        known = [option for action in self._actions for option in action.option_strings]
+        unknown = next((word for word in message.split() if word.startswith("--")), "")
+        hint = nearest(unknown.partition("=")[0], known) if "unrecognized" in message else ""
+        raise InputError(f"{message}{hint}. `{self.prog} --help` lists the options.")
+
+
+def guarded(command: Callable[[list[str]], int], argv: list[str] | None = None) -> int:
+    """Runs `command` and returns its exit code; an expected error becomes one message on stderr and its code."""
+    try:
+        return command(sys.argv[1:] if argv is None else argv)
+    except HpsearchError as error:
+        sys.stderr.write(f"hpsearch: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("hpsearch: interrupted\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone; Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def add_set_option(parser: argparse.ArgumentParser) -> None:
+    """Adds `--set KEY=VALUE …`, which may be repeated."""
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="change any setting, e.g. resources.gpus_per_trial=0.25; fixed.KEY=VALUE fixes a parameter of the space",
+    )
+
+
+def find_space(given: str) -> Path:
+    """The space file that `given` names: a path, or the name of one that comes with hpsearch.
+
+    Raises:
+        InputError: no such file.
+    """
+    for candidate in (Path(given), *(folder / f"{given.removesuffix('.yaml')}.yaml" for folder in SPACES)):
+        if candidate.is_file():
+            return candidate
+    shipped = sorted({file.stem for folder in SPACES if folder.is_dir() for file in folder.glob("*.yaml")})
+    raise InputError(f"--space {given}: no such file{nearest(given, shipped)}. Shipped with hpsearch: {', '.join(shipped)}.")
