@@ -1,0 +1,145 @@
+"""A study in a few numbers: what the live display, `status` and the page all say of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hpsearch.search.types import Outcome, TrialState
+
+UNUSABLE = frozenset({Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
+"""Outcomes of trials that cannot be chosen."""
+
+MIN_TRIALS_FOR_CORRELATION = 8
+"""Below this a rank correlation says nothing: at n = 8 its standard error is already 0.38."""
+
+WEAK_CORRELATION = 0.2
+"""Below this the order at one rung says next to nothing about the order at another."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RungSummary:
+    """How trials fared at one rung."""
+
+    images: int
+    """Images seen at it."""
+    num_reached: int
+    """Trials with a value here."""
+    num_promoted: int
+    """Of them, trials that went on or were told to."""
+    best: float | None
+    """Largest value here."""
+    median: float | None
+    """Middle value here."""
+    correlation: float | None
+    """Spearman's rank correlation with the top rung, over trials that reached both; None: too few, or the top rung itself."""
+    num_compared: int
+    """Trials that reached both this rung and the top one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudySummary:
+    """A study at one moment; holds no reference to what goes on changing, except the best trial."""
+
+    counts: Mapping[str, int]
+    """Trials by state: `running`, then each outcome that occurs."""
+    rungs: tuple[RungSummary, ...]
+    """From the first to the top."""
+    best: TrialState | None
+    """The best trial at the highest rung that any usable trial reached."""
+    best_so_far: tuple[tuple[int, float], ...]
+    """(trial number, best value up to it): values of the highest rung reached by then, see `best_so_far`."""
+    num_trials: int
+    """Trials suggested."""
+
+    @property
+    def top_images(self) -> int:
+        """Images of the top rung."""
+        return self.rungs[-1].images if self.rungs else 0
+
+
+def state_of(trial: TrialState) -> str:
+    """One word: `running`, an outcome, or `waiting` for a trial that has not yet started."""
+    if trial.running:
+        return "running"
+    return trial.outcome.value if trial.outcome else "waiting"
+
+
+def usable(trials: Mapping[int, TrialState]) -> list[TrialState]:
+    """Trials with a value that did not end badly, by number."""
+    return [trial for _, trial in sorted(trials.items()) if trial.values and trial.outcome not in UNUSABLE]
+
+
+def best_trial(trials: Mapping[int, TrialState]) -> TrialState | None:
+    """The largest value at the highest rung that any usable trial reached; the first one among equals."""
+    return max(usable(trials), key=lambda trial: (trial.images, trial.value, -trial.number), default=None)
+
+
+def best_so_far(trials: Mapping[int, TrialState]) -> tuple[tuple[int, float], ...]:
+    """(trial number, value) wherever the best trial changes, in order of suggestion.
+
+    Values of different rungs are not compared: as soon as a trial has reached a higher rung, only that rung counts, so
+    that the value may fall there.
+    """
+    steps: list[tuple[int, float]] = []
+    images, best = 0, float("-inf")
+    for trial in usable(trials):
+        value = trial.values[trial.images]
+        if (trial.images, value) > (images, best):
+            images, best = trial.images, value
+            steps.append((trial.number, value))
+    return tuple(steps)
+
+
+def summarise(trials: Mapping[int, TrialState], rungs: Sequence[int]) -> StudySummary:
+    """The numbers of a study with `rungs` (images, ascending)."""
+    states = [state_of(trial) for trial in trials.values()]
+    order = ["running", "waiting", *(outcome.value for outcome in Outcome)]
+    return StudySummary(
+        counts={state: states.count(state) for state in order if state in states},
+        rungs=tuple(_rung(trials, images, rungs) for images in rungs),
+        best=best_trial(trials),
+        best_so_far=best_so_far(trials),
+        num_trials=len(trials),
+    )
+
+
+def _rung(trials: Mapping[int, TrialState], images: int, rungs: Sequence[int]) -> RungSummary:
+    here = [trial for trial in trials.values() if images in trial.values]
+    values = [trial.values[images] for trial in here]
+    both = [trial for trial in here if rungs[-1] in trial.values] if images < rungs[-1] else []
+    return RungSummary(
+        images=images,
+        num_reached=len(here),
+        num_promoted=sum(_went_on(trial, images) for trial in here),
+        best=max(values, default=None),
+        median=statistics.median(values) if values else None,
+        correlation=rank_correlation([t.values[images] for t in both], [t.values[rungs[-1]] for t in both]),
+        num_compared=len(both),
+    )
+
+
+def _went_on(trial: TrialState, images: int) -> bool:
+    return trial.images > images or trial.running or (trial.outcome in UNUSABLE and trial.images == images)
+
+
+def rank_correlation(first: Sequence[float], last: Sequence[float]) -> float | None:
+    """Spearman's ρ; None for fewer than `MIN_TRIALS_FOR_CORRELATION` pairs or where all values are equal."""
+    if len(first) < MIN_TRIALS_FOR_CORRELATION or len(set(first)) == 1 or len(set(last)) == 1:
+        return None
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(first, last).statistic)
+
+
+def correlation_warning(summary: StudySummary) -> str:
+    """What to say when the first rung tells little about the top one; empty: nothing to say."""
+    first = summary.rungs[0] if summary.rungs else None
+    if first is None or first.correlation is None or first.correlation >= WEAK_CORRELATION:
+        return ""
+    return (
+        f"The order of trials at the first rung ({first.images:,} images) says little about the order at the top one: "
+        f"rank correlation {first.correlation:.2f} over the {first.num_compared} trials that reached both. "
+        "Early stopping then throws good trials away; a longer first rung may help (--set search.first_rung_images=N)."
+    )

@@ -1,0 +1,152 @@
+"""Event files, read back with TensorBoard's own reader and its HParams plugin."""
+
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
+
+from hpsearch.errors import StorageError
+from hpsearch.layout import RunLayout
+from hpsearch.report.tensorboard import BEST_TAG, TensorBoardWriter
+from hpsearch.search.types import Outcome, TrialState
+
+
+def make_trial(number: int, *values: float, outcome: Outcome | None = None, **params: str | int | float) -> TrialState:
+    trial = TrialState(number=number, params={"lr": 1e-3 * (number + 1), **params}, origin="tpe", outcome=outcome)
+    for rung, value in enumerate(values):
+        add_rung(trial, 100 * 3**rung, value)
+    return trial
+
+
+def add_rung(trial: TrialState, images: int, value: float) -> None:
+    trial.values[images] = value
+    trial.seconds[images] = 2.0
+    trial.metrics[images] = {"train_loss": 1 - value, "lr": 1e-4, "tpr_at_fpr": {"0.01": 0.25}}
+
+
+def read(directory: Path) -> EventMultiplexer:
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(directory))
+    multiplexer.Reload()
+    return multiplexer
+
+
+def scalars(multiplexer: EventMultiplexer, run: str, tag: str) -> list[tuple[int, float]]:
+    return [(e.step, round(float(e.tensor_proto.float_val[0]), 4)) for e in multiplexer.Tensors(run, tag)]
+
+
+def hparams_table(directory: Path) -> tuple[api_pb2.Experiment, dict[str, api_pb2.SessionGroup]]:
+    """What the HParams tab asks its backend for."""
+    provider = MultiplexerDataProvider(read(directory), str(directory))
+    context = backend_context.Context(TBContext(data_provider=provider))
+    experiment = get_experiment.Handler(RequestContext(), context, "", api_pb2.GetExperimentRequest()).run()
+    every = [api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE, api_pb2.STATUS_RUNNING]
+    metric = api_pb2.ColParams(metric=api_pb2.MetricName(tag="val/auc"))
+    request = api_pb2.ListSessionGroupsRequest(
+        start_index=0, slice_size=1000, allowed_statuses=every, col_params=[metric], aggregation_type=api_pb2.AGGREGATION_AVG
+    )
+    answer = list_session_groups.Handler(RequestContext(), context, "", request).run()
+    return experiment, {group.sessions[0].name: group for group in answer.session_groups}
+
+
+def auc_of(group: api_pb2.SessionGroup) -> tuple[float, int]:
+    (metric,) = (value for value in group.metric_values if value.name.tag == "val/auc")
+    return metric.value, metric.training_step
+
+
+def test_readings_are_written_by_images_seen(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path)
+    TensorBoardWriter(layout).rung(make_trial(0, 0.6, 0.7))
+    events = read(layout.trials)
+    assert scalars(events, "0", "val/auc") == [(100, 0.6), (300, 0.7)]
+    assert scalars(events, "0", "train/loss") == [(100, 0.4), (300, 0.3)]
+    assert scalars(events, "0", "val/tpr_at_fpr_0.01") == [(100, 0.25), (300, 0.25)]
+    assert scalars(events, "0", "speed/images_per_second") == [(100, 50.0), (300, 100.0)]
+
+
+def test_hparams_hold_conditional_parameters_and_leave_absent_ones_absent(tmp_path: Path) -> None:
+    writer = TensorBoardWriter(RunLayout(tmp_path))
+    writer.rung(make_trial(0, 0.6, backbone="resnet18", se_reduction=16))
+    writer.rung(make_trial(1, 0.7, backbone="resnet18", se_reduction="none"))
+    writer.rung(make_trial(2, 0.5, backbone="convnext_tiny"))
+    experiment, groups = hparams_table(tmp_path)
+    assert {info.name for info in experiment.hparam_infos} == {"lr", "backbone", "se_reduction"}
+    assert set(groups["trials/2"].hparams) == {"lr", "backbone"}
+    assert groups["trials/0"].hparams["se_reduction"].number_value == 16
+    assert groups["trials/1"].hparams["se_reduction"].string_value == "none"
+
+
+def test_hparams_metric_follows_every_rung(tmp_path: Path) -> None:
+    writer, trial = TensorBoardWriter(RunLayout(tmp_path)), make_trial(0, 0.6)
+    writer.rung(trial)
+    assert auc_of(hparams_table(tmp_path)[1]["trials/0"]) == (pytest.approx(0.6), 100)
+    add_rung(trial, 300, 0.8)
+    writer.rung(trial)
+    assert auc_of(hparams_table(tmp_path)[1]["trials/0"]) == (pytest.approx(0.8), 300)
+
+
+def test_hparams_status_tells_a_diverged_trial_from_a_paused_one(tmp_path: Path) -> None:
+    writer = TensorBoardWriter(RunLayout(tmp_path))
+    for number, outcome in enumerate([Outcome.PAUSED, Outcome.DIVERGED, None]):
+        trial = make_trial(number, 0.6, outcome=outcome)
+        writer.rung(trial)
+        if outcome:
+            writer.ended(trial)
+    sessions = {name: group.sessions[0] for name, group in hparams_table(tmp_path)[1].items()}
+    statuses = [sessions[f"trials/{number}"].status for number in range(3)]
+    assert statuses == [api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE, api_pb2.STATUS_UNKNOWN]
+
+
+def test_resumed_study_adds_what_is_missing_and_repeats_no_step(tmp_path: Path) -> None:
+    layout, trial = RunLayout(tmp_path), make_trial(0, 0.6)
+    TensorBoardWriter(layout).rung(trial)
+    add_rung(trial, 300, 0.7)
+    resumed = TensorBoardWriter(layout)
+    resumed.sync([trial])
+    resumed.rung(trial)
+    assert scalars(read(layout.trials), "0", "val/auc") == [(100, 0.6), (300, 0.7)]
+    assert scalars(read(layout.trials), "study", BEST_TAG) == [(100, 0.6), (300, 0.7)]
+
+
+def test_rungs_after_a_torn_record_can_still_be_read(tmp_path: Path) -> None:
+    layout, trial = RunLayout(tmp_path), make_trial(0, 0.6)
+    TensorBoardWriter(layout).rung(trial)
+    (file,) = layout.trial(0).glob("*.tfevents.*")
+    with file.open("ab") as stream:
+        stream.write(b"\x18\x00\x00\x00\x00")
+    add_rung(trial, 300, 0.7)
+    TensorBoardWriter(layout).rung(trial)
+    assert scalars(read(layout.trials), "0", "val/auc") == [(100, 0.6), (300, 0.7)]
+
+
+def test_study_run_shows_best_so_far_by_images_of_all_trials(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path)
+    writer = TensorBoardWriter(layout)
+    for trial in (make_trial(0, 0.6), make_trial(1, 0.5), make_trial(2, 0.8)):
+        writer.rung(trial)
+    assert scalars(read(layout.trials), "study", BEST_TAG) == [(100, 0.6), (200, 0.6), (300, 0.8)]
+
+
+def test_retraining_is_a_run_beside_the_trials(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path)
+    TensorBoardWriter(layout).retrained(make_trial(4, 0.6, 0.75))
+    assert scalars(read(layout.root), "retrain", "val/auc") == [(100, 0.6), (300, 0.75)]
+
+
+def test_five_hundred_trials_need_no_open_file_and_read_back_whole(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path)
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    writer = TensorBoardWriter(layout)
+    for number in range(500):
+        writer.rung(make_trial(number, 0.5 + number / 2000))
+    assert len(list(Path("/proc/self/fd").iterdir())) <= open_before + 1
+    assert len(hparams_table(layout.root)[1]) == 500
+
+
+def test_unwritable_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "trials").write_text("a file where a directory should be")
+    with pytest.raises(StorageError, match=r"trials/0.* cannot be written"):
+        TensorBoardWriter(RunLayout(tmp_path)).rung(make_trial(0, 0.6))
