@@ -62,6 +62,11 @@ class RunLayout:
         return self.root / "retrain"
 
     @property
+    def val_predictions(self) -> Path:
+        """`img_name,target,y_pred`: the retrained model's answer for each validation image."""
+        return self.root / "val_predictions.csv"
+
+    @property
     def submission(self) -> Path:
         """`img_name,y_pred` for each name of the template."""
         return self.root / "submission.csv"
@@ -136,6 +141,19 @@ class BestResult(TypedDict):
     """Parameters of the exported module."""
 
 
+class RetrainRung(TypedDict):
+    """One evaluation during the retraining, in the words of the journal's `rung` event."""
+
+    images: int
+    """Images seen."""
+    value: float
+    """Objective on the validation images."""
+    seconds: float
+    """Wall seconds since the evaluation before."""
+    metrics: dict[str, object]
+    """What else was reported."""
+
+
 class Result(TypedDict):
     """Content of `result.json`."""
 
@@ -149,6 +167,8 @@ class Result(TypedDict):
     """Scores of the retrained model on the validation images."""
     holdout: NotRequired[SplitResult]
     """Scores on images that nothing was chosen on."""
+    retrain: NotRequired[list[RetrainRung]]
+    """The retraining's evaluations, by images seen."""
     images_trained: int
     """Images of all journaled rungs and of the retraining, forward and backward."""
     seconds: dict[str, float]

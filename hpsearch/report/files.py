@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def write_text(file: Path, text: str) -> None:
             os.fsync(stream.fileno())
         partial.replace(file)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise StorageError(
             f"{file} cannot be written: {error.strerror}. Free space or make the directory writable; "
             f"`python -m hpsearch.report {file.parent}` then writes it again."
