@@ -21,7 +21,9 @@ def main() -> int:
     """Runs the command that the first argument names."""
     command = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if command in COMMANDS:
-        module = importlib.import_module(f"hpsearch.{command}.__main__" if command in ("report", "bench") else f"hpsearch.{command}")
+        module = importlib.import_module(
+            f"hpsearch.{command}.__main__" if command in ("report", "bench") else f"hpsearch.{command}"
+        )
         sys.argv[0:2] = [f"hpsearch {command}"]
         code: int = module.main()
         return code

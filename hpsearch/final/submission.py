@@ -1,0 +1,67 @@
+"""The CSV that is handed in: written in the template's order, checked against the template."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from hpsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+HEADER = ("img_name", "y_pred")
+
+
+def write_submission(file: Path, names: Sequence[str], probabilities_n: NDArray[np.floating]) -> None:
+    """Writes one row a name, `y_pred` = P(deepfake) with 6 digits, and checks what was written.
+
+    Raises:
+        InputError: a rule of `submission_problems` is broken; `file` is then not written.
+    """
+    partial = file.with_name(f".{file.name}.partial")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame({HEADER[0]: list(names), HEADER[1]: probabilities_n.astype(np.float64)})
+    table.to_csv(partial, index=False, float_format="%.6f", lineterminator="\n")
+    problems = submission_problems(partial, names)
+    if problems:
+        partial.unlink()
+        raise InputError(f"{file}: not a valid submission: {'; '.join(problems)}.")
+    os.replace(partial, file)  # noqa: PTH105 - Path.replace is the same call; the name says that it is atomic
+
+
+def submission_problems(file: Path, names: Sequence[str]) -> list[str]:
+    """Every rule of the competition that `file` breaks against the template's `names`; empty: it is valid.
+
+    The rules: header `img_name,y_pred`; one row for each name, in the template's order; no duplicate; each value a number in [0, 1].
+    """
+    table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=False)
+    if tuple(table.columns) != HEADER:
+        return [f"its header is {','.join(table.columns)}; it must be {','.join(HEADER)}"]
+    problems = []
+    given, wanted = table[HEADER[0]], pd.Series(list(names), dtype=str)
+    duplicates = given[given.duplicated()]
+    if len(duplicates):
+        problems.append(f"{len(duplicates)} names stand twice, the first is {duplicates.iloc[0]}")
+    missing = wanted[~wanted.isin(given)]
+    if len(missing):
+        problems.append(f"{len(missing)} names of the template are missing, the first is {missing.iloc[0]}")
+    unknown = given[~given.isin(wanted)]
+    if len(unknown):
+        problems.append(f"{len(unknown)} names are not in the template, the first is {unknown.iloc[0]}")
+    if not problems and given.tolist() != wanted.tolist():
+        row = int(np.flatnonzero(given.to_numpy() != wanted.to_numpy())[0])
+        problems.append(f"line {row + 2} has {given[row]} where the template has {wanted[row]}")
+    values = pd.to_numeric(table[HEADER[1]], errors="coerce")
+    bad = table[~((values >= 0) & (values <= 1))]
+    if len(bad):
+        problems.append(
+            f"{len(bad)} values are no number in [0, 1], the first is {bad[HEADER[1]].iloc[0]!r} in line {bad.index[0] + 2}"
+        )
+    return problems

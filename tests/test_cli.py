@@ -1,0 +1,66 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpsearch import __main__ as entry
+from hpsearch.cli import Parser, find_space, guarded
+from hpsearch.errors import ClusterError, InputError
+
+
+def test_a_mistyped_option_names_the_nearest() -> None:
+    options = Parser(prog="p")
+    options.add_argument("--trials")
+    with pytest.raises(InputError, match=r"--trails 3; did you mean '--trials'\?"):
+        options.parse_args(["--trails", "3"])
+
+
+def test_an_expected_error_becomes_one_line_and_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(argv: list[str]) -> int:
+        raise ClusterError("no GPU")
+
+    assert guarded(fails, []) == 4
+    assert capsys.readouterr().err == "hpsearch: no GPU\n"
+
+
+def test_ctrl_c_ends_with_130() -> None:
+    def interrupted(argv: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    assert guarded(interrupted, []) == 130
+
+
+def test_a_space_is_found_by_path_and_by_the_name_of_a_shipped_one(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("lr: {low: 1, high: 2}\n")
+    assert find_space(str(own)) == own
+    assert find_space("quickstart").name == "quickstart.yaml"
+    with pytest.raises(InputError, match="did you mean 'quickstart'"):
+        find_space("quikstart")
+
+
+def test_an_unknown_command_names_the_nearest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["hpsearch", "rum"])
+    assert entry.main() == 2
+    assert "did you mean 'run'" in capsys.readouterr().err
+
+
+def test_importing_the_package_loads_neither_torch_nor_ray() -> None:
+    code = "import sys, hpsearch; sys.exit(any(name in sys.modules for name in ('torch', 'ray', 'optuna', 'timm')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", entry.COMMANDS)
+def test_help_loads_nothing_heavy(command: str) -> None:
+    module = f"hpsearch.{command}"
+    began = time.monotonic()
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", module, "--help"], capture_output=True, text=True, check=False
+    )
+    assert time.monotonic() - began < 20
+    assert shown.returncode == 0
+    assert "usage:" in shown.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
+    assert not loaded & {"torch", "ray", "optuna", "timm", "pandas", "sklearn", "plotly"}

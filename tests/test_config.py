@@ -1,0 +1,70 @@
+import dataclasses
+
+import pytest
+
+from hpsearch.config import RunConfig, SearchConfig, flatten, identity, with_overrides
+from hpsearch.errors import InputError
+
+
+def test_overrides_reach_nested_fields_with_their_types() -> None:
+    config = with_overrides(
+        RunConfig(), ["resources.gpus_per_trial=0.25", "budget.minutes=8", "plugins=[one, two]", "search.objective=accuracy"]
+    )
+    assert config.resources.gpus_per_trial == 0.25
+    assert config.budget.minutes == 8.0
+    assert config.plugins == ("one", "two")
+    assert config.search.objective == "accuracy"
+
+
+def test_null_takes_an_optional_setting_back() -> None:
+    assert with_overrides(RunConfig(), ["budget.trials=3", "budget.trials=null"]).budget.trials is None
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("search.eta", "expected KEY=VALUE"),
+        ("serach.eta=3", "unknown key 'serach'; did you mean 'search'"),
+        ("search.etta=3", "unknown key 'etta'; did you mean 'eta'"),
+        ("search=3", "'search' is a section; name one of its keys: objective"),
+        ("seed.x=3", "'seed' has no keys below it; write seed=VALUE"),
+        ("search.objective=auk", "must be one of auc, accuracy; did you mean 'auc'"),
+        ("search.num_rungs=2.5", "expected int, got 2.5"),
+        ("search.eta=many", "expected float, got 'many'"),
+        ("search.eta=1", "search.eta is 1.0; it must be between 1.1"),
+        ("budget.trials=0", "budget.trials is 0; it must be above 0"),
+        ("plugins=[a", "not valid YAML"),
+    ],
+)
+def test_a_wrong_override_says_what_is_right(option: str, message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("[", r"\[")):
+        with_overrides(RunConfig(), [option])
+
+
+def test_rungs_fall_by_eta_from_the_full_budget() -> None:
+    assert SearchConfig(eta=3, num_rungs=3).rungs(27_000) == (3_000, 9_000, 27_000)
+    assert SearchConfig(eta=3, num_rungs=1).rungs(27_000) == (27_000,)
+
+
+def test_a_given_first_rung_is_the_first() -> None:
+    assert SearchConfig(eta=3, num_rungs=9, first_rung_images=1).rungs(27) == (1, 3, 9, 27)
+    assert SearchConfig(eta=4, num_rungs=9, first_rung_images=100).rungs(1000) == (100, 250, 1000)
+
+
+def test_a_tiny_budget_has_fewer_rungs_rather_than_equal_ones() -> None:
+    assert SearchConfig(eta=3, num_rungs=9).rungs(4) == (1, 4)
+    assert SearchConfig(eta=3, num_rungs=9).rungs(2) == (2,)
+
+
+def test_budget_and_resources_do_not_identify_a_study_but_data_and_seed_do() -> None:
+    config = RunConfig()
+    same = with_overrides(config, ["budget.trials=9", "resources.max_slots=1", "data.cache_dir=/elsewhere", "address=auto"])
+    assert identity(same) == identity(config)
+    for option in ("seed=1", "data.source=elsewhere", "search.eta=4", "data.val_fraction=0.3"):
+        assert identity(with_overrides(config, [option])) != identity(config)
+
+
+def test_every_setting_can_be_set_by_its_dotted_name() -> None:
+    for key, value in flatten(dataclasses.asdict(RunConfig())).items():
+        text = "null" if value is None else "[]" if value == () else str(value)
+        assert with_overrides(RunConfig(), [f"{key}={text}"]) == RunConfig()

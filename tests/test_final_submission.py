@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpsearch.errors import InputError
+from hpsearch.final.submission import submission_problems, write_submission
+
+NAMES = ("b.jpg", "a.jpg", "c.jpg")
+
+
+def test_rows_follow_the_template_and_end_with_a_newline(tmp_path: Path) -> None:
+    write_submission(tmp_path / "s.csv", NAMES, np.array([0.25, 1.0, 1e-9]))
+    assert (tmp_path / "s.csv").read_text() == "img_name,y_pred\nb.jpg,0.250000\na.jpg,1.000000\nc.jpg,0.000000\n"
+    assert submission_problems(tmp_path / "s.csv", NAMES) == []
+
+
+def test_nothing_is_written_where_a_probability_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no number in \[0, 1\], the first is '' in line 3"):
+        write_submission(tmp_path / "s.csv", NAMES, np.array([0.25, np.nan, 0.5]))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("img_name,score\nb.jpg,0\na.jpg,0\nc.jpg,0\n", "its header is img_name,score"),
+        ("img_name,y_pred\nb.jpg,0\na.jpg,0\n", "1 names of the template are missing, the first is c.jpg"),
+        ("img_name,y_pred\nb.jpg,0\na.jpg,0\nc.jpg,0\nc.jpg,0\n", "1 names stand twice, the first is c.jpg"),
+        ("img_name,y_pred\nb.jpg,0\na.jpg,0\nc.jpg,0\nd.jpg,0\n", "1 names are not in the template, the first is d.jpg"),
+        ("img_name,y_pred\na.jpg,0\nb.jpg,0\nc.jpg,0\n", "line 2 has a.jpg where the template has b.jpg"),
+        ("img_name,y_pred\nb.jpg,0\na.jpg,1.5\nc.jpg,0\n", "the first is '1.5' in line 3"),
+    ],
+)
+def test_each_broken_rule_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "s.csv"
+    file.write_text(text)
+    assert any(problem in found for found in submission_problems(file, NAMES))
