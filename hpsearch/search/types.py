@@ -78,6 +78,14 @@ class TrialState:
     """Why it ended, where that needs saying."""
     num_lost: int = 0
     """How often its worker was lost."""
+    num_retries: int = 0
+    """How often its present stretch was lost; back to 0 at each rung."""
+    queued: bool = False
+    """Its stretch was cut short and waits to be handed out again."""
+    slot: int | None = None
+    """Slot that works on it, or did last."""
+    target_images: int = 0
+    """Rung that its last stretch was sent to."""
 
     @property
     def images(self) -> int:

@@ -1,0 +1,161 @@
+"""The state of a study as a pure fold over its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hpsearch.search.rung_table import RungTable
+from hpsearch.search.types import Outcome, TrialState
+
+FINAL = frozenset({Outcome.COMPLETED, Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
+"""Outcomes after which a trial is never handed out again."""
+
+
+class Study:
+    """What the journal says so far. Only `apply` changes it; the same events give the same study."""
+
+    def __init__(self) -> None:
+        self.header: dict[str, Any] = {}
+        """The `study` event; empty before it."""
+        self.trials: dict[int, TrialState] = {}
+        """Every trial by number, in order of suggestion."""
+        self.rungs: dict[int, RungTable] = {}
+        """Images → what was filed there; ascending."""
+        self.queue: list[int] = []
+        """Trials whose stretch was cut short, in the order in which they will be handed out again."""
+        self.num_trials: int | None = None
+        """Most trials to start."""
+        self.phases: dict[str, float] = {}
+        """Phase → seconds, over all runs."""
+        self.images_trained: int = 0
+        """Images of all journaled pieces of training."""
+        self.num_running: int = 0
+        """Trials that slots work on now."""
+        self.gpu_seconds: float = 0.0
+        """GPU share × seconds, as journaled with the phases."""
+        self.last_at: float = 0.0
+        """Unix seconds of the last event."""
+        self._opened_at: float = 0.0
+        self._earlier_seconds: float = 0.0
+
+    @property
+    def top(self) -> int:
+        """Images of a full training."""
+        return max(self.rungs)
+
+    @property
+    def driven_seconds(self) -> float:
+        """Seconds between the first and the last event of each driver, summed: wall time that also survives a SIGKILL."""
+        return self._earlier_seconds + self.last_at - self._opened_at
+
+    def counts(self) -> dict[Outcome, int]:
+        """Trials by outcome; those that run or wait to go on count as paused, as they would if the study ended now."""
+        counts = dict.fromkeys(Outcome, 0)
+        for trial in self.trials.values():
+            counts[trial.outcome or Outcome.PAUSED] += 1
+        return counts
+
+    def best(self) -> TrialState | None:
+        """The best of those that completed; without any, the best at the highest rung that a usable trial reached."""
+        usable = [trial for trial in self.trials.values() if trial.values and trial.outcome not in FINAL - {Outcome.COMPLETED}]
+        return max(usable, key=lambda trial: (trial.images, trial.values[trial.images], -trial.number), default=None)
+
+    def next_rung(self, images: int) -> int:
+        """The first rung above `images`."""
+        return next(rung for rung in self.rungs if rung > images)
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Takes one event in. Kinds that this version does not know are left out."""
+        handler = _HANDLERS.get(event["event"])
+        if handler is not None:
+            handler(self, event)
+        self.last_at = max(self.last_at, event.get("at") or 0.0)
+
+    def _study(self, event: Mapping[str, Any]) -> None:
+        self.header = dict(event)
+        self._opened_at = event.get("at") or 0.0
+        self.rungs = {images: RungTable(eta=event["eta"]) for images in event["rungs"]}
+
+    def _budget(self, event: Mapping[str, Any]) -> None:
+        self.num_trials = event["num_trials"]
+        self._earlier_seconds = self.driven_seconds
+        self._opened_at = self.last_at = event.get("at") or 0.0
+
+    def _suggested(self, event: Mapping[str, Any]) -> None:
+        number = event["trial"]
+        self.trials[number] = TrialState(number=number, params=dict(event["params"]), origin=event["origin"], queued=True)
+        self.queue.append(number)
+
+    def _started(self, event: Mapping[str, Any]) -> None:
+        trial = self.trials[event["trial"]]
+        self.num_running += not trial.running
+        trial.running, trial.outcome = True, None
+        trial.slot, trial.target_images = event["slot"], event["to_images"]
+        self._unqueue(trial)
+        if event["from_images"] in self.rungs:
+            self.rungs[event["from_images"]].promote(trial.number)
+
+    def _rung(self, event: Mapping[str, Any]) -> None:
+        trial, images = self.trials[event["trial"]], event["images"]
+        self.images_trained += images - trial.images
+        trial.values[images] = event["value"]
+        trial.seconds[images] = event["seconds"]
+        trial.metrics[images] = dict(event["metrics"])
+        trial.num_retries = 0
+        self.rungs[images].file(trial.number, event["value"])
+        if images == self.top:
+            self._finish(trial, Outcome.COMPLETED)
+
+    def _stopped(self, event: Mapping[str, Any]) -> None:
+        trial = self.trials[event["trial"]]
+        self.num_running -= trial.running
+        trial.running, trial.outcome, trial.message = False, Outcome.PAUSED, event["message"]
+        if event["reason"] == "lost":
+            trial.num_lost += 1
+            trial.num_retries += 1
+        if trial.images < trial.target_images and not trial.queued:
+            trial.queued = True
+            self.queue.append(trial.number)
+
+    def _ended(self, event: Mapping[str, Any]) -> None:
+        trial = self.trials[event["trial"]]
+        self.images_trained += max(0, event["images"] - trial.images)
+        trial.message = event["message"]
+        self._finish(trial, Outcome(event["outcome"]))
+        if trial.images in self.rungs:
+            self.rungs[trial.images].withdraw(trial.number)
+
+    def _finish(self, trial: TrialState, outcome: Outcome) -> None:
+        self.num_running -= trial.running
+        trial.running, trial.outcome = False, outcome
+        self._unqueue(trial)
+
+    def _unqueue(self, trial: TrialState) -> None:
+        if trial.queued:
+            trial.queued = False
+            self.queue.remove(trial.number)
+
+    def _phase(self, event: Mapping[str, Any]) -> None:
+        self.phases[event["name"]] = self.phases.get(event["name"], 0.0) + event["seconds"]
+        self.gpu_seconds += event["gpu_seconds"]
+
+
+_HANDLERS = {
+    "study": Study._study,
+    "budget": Study._budget,
+    "suggested": Study._suggested,
+    "started": Study._started,
+    "rung": Study._rung,
+    "stopped": Study._stopped,
+    "ended": Study._ended,
+    "phase": Study._phase,
+}
+
+
+def fold(events: Iterable[Mapping[str, Any]]) -> Study:
+    """The study that `events` tell of."""
+    study = Study()
+    for event in events:
+        study.apply(event)
+    return study

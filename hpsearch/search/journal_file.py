@@ -1,0 +1,118 @@
+"""A journal's lines in one local or network file: locked, flushed to disk, never half-written."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hpsearch.errors import StorageError
+
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Waits between tries to write to a disk that is full or gone: about a minute in all."""
+
+_held_here: set[Path] = set()
+"""Journals of this process: POSIX locks do not refuse the process that holds them."""
+
+
+class FileStore:
+    """Appends to a file under an exclusive lock.
+
+    The lock is a POSIX record lock on a file beside the journal: it ends with the process, however that dies, and children
+    forked from the driver do not inherit it.
+    """
+
+    def __init__(self, path: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Locks and opens `path`; it is made where it does not exist.
+
+        Raises:
+            StorageError: another driver holds it, or it cannot be opened.
+        """
+        self._path = path
+        self._sleep = sleep
+        self._lock_path = path.with_name(path.name + ".lock").absolute()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock_fd = self._locked()
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._num_bytes = os.fstat(self._fd).st_size
+        except OSError as error:
+            raise StorageError(
+                f"{path}: cannot open this journal ({error.strerror}). Check the directory and its disk."
+            ) from error
+
+    def _locked(self) -> int:
+        if self._lock_path in _held_here:
+            raise StorageError(f"{self._path}: this process already drives this study. Close it before opening it again.")
+        lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.lockf(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            holder = _holder(os.read(lock_fd, 4096))
+            os.close(lock_fd)
+            raise StorageError(
+                f"{self._path}: another driver holds this study: {holder}. Wait until it ends, or stop it; "
+                f"to look on, use `python -m hpsearch.status`."
+            ) from error
+        os.ftruncate(lock_fd, 0)
+        os.write(lock_fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        _held_here.add(self._lock_path)
+        return lock_fd
+
+    def read(self) -> bytes:
+        """The whole file."""
+        return self._path.read_bytes()
+
+    def cut(self, num_bytes: int) -> None:
+        """Drops all but the first `num_bytes`."""
+        os.ftruncate(self._fd, num_bytes)
+        os.fsync(self._fd)
+        self._num_bytes = num_bytes
+
+    def append(self, data: bytes) -> None:
+        """Appends `data` and waits until it is on disk; what was written in part is cut off, and after a while tried again.
+
+        Raises:
+            StorageError: the disk stayed full or away.
+        """
+        for wait_seconds in (*RETRY_SECONDS, None):
+            try:
+                self._write(data)
+                return
+            except OSError as error:
+                if wait_seconds is None:
+                    raise StorageError(
+                        f"{self._path}: cannot write ({error.strerror}), also after {sum(RETRY_SECONDS):.0f} s. "
+                        f"Make room or bring the disk back, then run the same command again; nothing written is lost."
+                    ) from error
+                self._sleep(wait_seconds)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+            os.fsync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, self._num_bytes)
+            raise
+        self._num_bytes += len(data)
+
+    def close(self) -> None:
+        """Closes the file and releases the lock."""
+        if self._lock_path in _held_here:
+            os.close(self._fd)
+            os.close(self._lock_fd)
+            _held_here.discard(self._lock_path)
+
+
+def _holder(text: bytes) -> str:
+    try:
+        holder = json.loads(text)
+        return f"process {holder['pid']} on {holder['host']}"
+    except (ValueError, KeyError, TypeError):
+        return "a process that has not said its name yet"
