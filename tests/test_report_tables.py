@@ -11,12 +11,19 @@ from hpsearch.errors import InputError, StorageError
 from hpsearch.layout import Result, RunLayout
 from hpsearch.report.result import read_result, retrained, write_result
 from hpsearch.report.tables import Predictions, parameter_names, read_predictions, write_predictions, write_trials
+from hpsearch.search.fold import Study, fold
 from hpsearch.search.types import Outcome, TrialState
 
 
 @pytest.fixture
 def layout(tmp_path: Path) -> RunLayout:
     return RunLayout(tmp_path)
+
+
+def study_of(*trials: TrialState) -> Study:
+    study = fold([{"event": "study", "rungs": [100, 300], "eta": 3.0}])
+    study.trials.update({trial.number: trial for trial in trials})
+    return study
 
 
 def make_result(**changes: object) -> Result:
@@ -30,7 +37,7 @@ def test_trials_csv_has_a_row_a_trial_with_parameters_and_rung_values_as_columns
     paused.values, paused.seconds = {100: 0.6}, {100: 2.5}
     full = TrialState(number=0, params={"lr": 0.2}, origin="start", outcome=Outcome.COMPLETED)
     full.values, full.seconds = {100: 0.7, 300: 0.8}, {100: 2.5, 300: 5.0}
-    write_trials(layout, {1: paused, 0: full}, (100, 300), "auc")
+    write_trials(layout, study_of(full, paused))
     table = pd.read_csv(layout.trials_csv, keep_default_na=False, dtype=str)
     assert table["trial"].tolist() == ["0", "1"]
     assert table["auc_at_300_images"].tolist() == ["0.8", ""]
@@ -41,7 +48,7 @@ def test_trials_csv_has_a_row_a_trial_with_parameters_and_rung_values_as_columns
 
 def test_trials_csv_quotes_messages_with_commas_and_newlines(layout: RunLayout) -> None:
     trial = TrialState(number=0, params={"lr": 0.1}, origin="tpe", outcome=Outcome.FAILED, message='no, "really"\nnot')
-    write_trials(layout, {0: trial}, (100,), "auc")
+    write_trials(layout, study_of(trial))
     assert pd.read_csv(layout.trials_csv)["message"].tolist() == [trial.message]
 
 

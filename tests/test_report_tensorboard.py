@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from report_studies import simulate
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.context import RequestContext
@@ -12,7 +13,22 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment
 from hpsearch.errors import StorageError
 from hpsearch.layout import RunLayout
 from hpsearch.report.tensorboard import BEST_TAG, TensorBoardWriter
+from hpsearch.search.fold import Study, fold
 from hpsearch.search.types import Outcome, TrialState
+
+DIMENSIONS = {
+    "lr[cnn]": {"name": "lr", "kind": "float", "low": 1e-4, "high": 1e-1, "log": True, "step": 1},
+    "lr[convnext]": {"name": "lr", "kind": "float", "low": 1e-5, "high": 1e-2, "log": True, "step": 1},
+    "backbone": {"name": "backbone", "kind": "categorical", "choices": ["resnet18", "convnext_tiny"]},
+    "se_reduction": {"name": "se_reduction", "kind": "categorical", "choices": ["none", 16]},
+}
+
+
+@pytest.fixture
+def study() -> Study:
+    """A study before its first trial."""
+    header = {"event": "study", "version": 1, "space": {"dimensions": DIMENSIONS}, "rungs": [100, 300, 900], "eta": 3.0}
+    return fold([header])
 
 
 def make_trial(number: int, *values: float, outcome: Outcome | None = None, **params: str | int | float) -> TrialState:
@@ -57,9 +73,9 @@ def auc_of(group: api_pb2.SessionGroup) -> tuple[float, int]:
     return metric.value, metric.training_step
 
 
-def test_readings_are_written_by_images_seen(tmp_path: Path) -> None:
+def test_readings_are_written_by_images_seen(tmp_path: Path, study: Study) -> None:
     layout = RunLayout(tmp_path)
-    TensorBoardWriter(layout).rung(make_trial(0, 0.6, 0.7))
+    TensorBoardWriter(layout, study).rung(make_trial(0, 0.6, 0.7))
     events = read(layout.trials)
     assert scalars(events, "0", "val/auc") == [(100, 0.6), (300, 0.7)]
     assert scalars(events, "0", "train/loss") == [(100, 0.4), (300, 0.3)]
@@ -67,20 +83,30 @@ def test_readings_are_written_by_images_seen(tmp_path: Path) -> None:
     assert scalars(events, "0", "speed/images_per_second") == [(100, 50.0), (300, 100.0)]
 
 
-def test_hparams_hold_conditional_parameters_and_leave_absent_ones_absent(tmp_path: Path) -> None:
-    writer = TensorBoardWriter(RunLayout(tmp_path))
+def test_hparams_hold_conditional_parameters_and_leave_absent_ones_absent(tmp_path: Path, study: Study) -> None:
+    writer = TensorBoardWriter(RunLayout(tmp_path), study)
     writer.rung(make_trial(0, 0.6, backbone="resnet18", se_reduction=16))
     writer.rung(make_trial(1, 0.7, backbone="resnet18", se_reduction="none"))
     writer.rung(make_trial(2, 0.5, backbone="convnext_tiny"))
     experiment, groups = hparams_table(tmp_path)
     assert {info.name for info in experiment.hparam_infos} == {"lr", "backbone", "se_reduction"}
     assert set(groups["trials/2"].hparams) == {"lr", "backbone"}
-    assert groups["trials/0"].hparams["se_reduction"].number_value == 16
+    assert groups["trials/0"].hparams["se_reduction"].string_value == "16"
+    assert groups["trials/0"].hparams["lr"].number_value == pytest.approx(1e-3)
     assert groups["trials/1"].hparams["se_reduction"].string_value == "none"
 
 
-def test_hparams_metric_follows_every_rung(tmp_path: Path) -> None:
-    writer, trial = TensorBoardWriter(RunLayout(tmp_path)), make_trial(0, 0.6)
+def test_hparams_columns_are_the_searched_parameters_and_the_objective_comes_first(tmp_path: Path, study: Study) -> None:
+    TensorBoardWriter(RunLayout(tmp_path), study).rung(make_trial(0, 0.6, backbone="resnet18", batch_size=64))
+    experiment, groups = hparams_table(tmp_path)
+    assert "batch_size" not in groups["trials/0"].hparams
+    assert experiment.metric_infos[0].name.tag == "val/auc"
+    (lr,) = (info for info in experiment.hparam_infos if info.name == "lr")
+    assert (lr.domain_interval.min_value, lr.domain_interval.max_value) == (pytest.approx(1e-5), pytest.approx(1e-1))
+
+
+def test_hparams_metric_follows_every_rung(tmp_path: Path, study: Study) -> None:
+    writer, trial = TensorBoardWriter(RunLayout(tmp_path), study), make_trial(0, 0.6)
     writer.rung(trial)
     assert auc_of(hparams_table(tmp_path)[1]["trials/0"]) == (pytest.approx(0.6), 100)
     add_rung(trial, 300, 0.8)
@@ -88,8 +114,8 @@ def test_hparams_metric_follows_every_rung(tmp_path: Path) -> None:
     assert auc_of(hparams_table(tmp_path)[1]["trials/0"]) == (pytest.approx(0.8), 300)
 
 
-def test_hparams_status_tells_a_diverged_trial_from_a_paused_one(tmp_path: Path) -> None:
-    writer = TensorBoardWriter(RunLayout(tmp_path))
+def test_hparams_status_tells_a_diverged_trial_from_a_paused_one(tmp_path: Path, study: Study) -> None:
+    writer = TensorBoardWriter(RunLayout(tmp_path), study)
     for number, outcome in enumerate([Outcome.PAUSED, Outcome.DIVERGED, None]):
         trial = make_trial(number, 0.6, outcome=outcome)
         writer.rung(trial)
@@ -100,53 +126,68 @@ def test_hparams_status_tells_a_diverged_trial_from_a_paused_one(tmp_path: Path)
     assert statuses == [api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE, api_pb2.STATUS_UNKNOWN]
 
 
-def test_resumed_study_adds_what_is_missing_and_repeats_no_step(tmp_path: Path) -> None:
+def test_resumed_study_adds_what_is_missing_and_repeats_no_step(tmp_path: Path, study: Study) -> None:
     layout, trial = RunLayout(tmp_path), make_trial(0, 0.6)
-    TensorBoardWriter(layout).rung(trial)
+    TensorBoardWriter(layout, study).rung(trial)
     add_rung(trial, 300, 0.7)
-    resumed = TensorBoardWriter(layout)
-    resumed.sync([trial])
+    resumed = TensorBoardWriter(layout, study)
+    resumed.rung(trial)
     resumed.rung(trial)
     assert scalars(read(layout.trials), "0", "val/auc") == [(100, 0.6), (300, 0.7)]
     assert scalars(read(layout.trials), "study", BEST_TAG) == [(100, 0.6), (300, 0.7)]
 
 
-def test_rungs_after_a_torn_record_can_still_be_read(tmp_path: Path) -> None:
+def test_replayed_journal_fills_in_what_is_missing_at_the_time_it_happened(tmp_path: Path) -> None:
+    layout, journal = RunLayout(tmp_path), simulate(6)
+    events = [{**event, "at": 1000.0 + index} for index, event in enumerate(journal.events)]
+    whole = fold(events)
+    TensorBoardWriter(layout, whole).replay(events[: len(events) // 2])
+    TensorBoardWriter(layout, whole).replay(events)
+    found = read(layout.trials)
+    for trial in whole.trials.values():
+        if trial.values:
+            expected = [(images, round(value, 4)) for images, value in sorted(trial.values.items())]
+            assert scalars(found, str(trial.number), "val/auc") == expected
+    times = [event.wall_time for event in found.Tensors("study", BEST_TAG)]
+    assert times == [event["at"] for event in events if event["event"] == "rung"]
+
+
+def test_rungs_after_a_torn_record_can_still_be_read(tmp_path: Path, study: Study) -> None:
     layout, trial = RunLayout(tmp_path), make_trial(0, 0.6)
-    TensorBoardWriter(layout).rung(trial)
+    TensorBoardWriter(layout, study).rung(trial)
     (file,) = layout.trial(0).glob("*.tfevents.*")
     with file.open("ab") as stream:
         stream.write(b"\x18\x00\x00\x00\x00")
     add_rung(trial, 300, 0.7)
-    TensorBoardWriter(layout).rung(trial)
+    TensorBoardWriter(layout, study).rung(trial)
     assert scalars(read(layout.trials), "0", "val/auc") == [(100, 0.6), (300, 0.7)]
 
 
-def test_study_run_shows_best_so_far_by_images_of_all_trials(tmp_path: Path) -> None:
+def test_study_run_shows_best_so_far_by_images_of_all_trials(tmp_path: Path, study: Study) -> None:
     layout = RunLayout(tmp_path)
-    writer = TensorBoardWriter(layout)
+    writer = TensorBoardWriter(layout, study)
     for trial in (make_trial(0, 0.6), make_trial(1, 0.5), make_trial(2, 0.8)):
         writer.rung(trial)
     assert scalars(read(layout.trials), "study", BEST_TAG) == [(100, 0.6), (200, 0.6), (300, 0.8)]
 
 
-def test_retraining_is_a_run_beside_the_trials(tmp_path: Path) -> None:
+def test_retraining_is_a_run_beside_the_trials(tmp_path: Path, study: Study) -> None:
     layout = RunLayout(tmp_path)
-    TensorBoardWriter(layout).retrained(make_trial(4, 0.6, 0.75))
+    TensorBoardWriter(layout, study).retrained(make_trial(4, 0.6, 0.75))
     assert scalars(read(layout.root), "retrain", "val/auc") == [(100, 0.6), (300, 0.75)]
 
 
-def test_five_hundred_trials_need_no_open_file_and_read_back_whole(tmp_path: Path) -> None:
+def test_five_hundred_trials_need_no_open_file_and_read_back_whole(tmp_path: Path, study: Study) -> None:
     layout = RunLayout(tmp_path)
     open_before = len(list(Path("/proc/self/fd").iterdir()))
-    writer = TensorBoardWriter(layout)
+    writer = TensorBoardWriter(layout, study)
     for number in range(500):
         writer.rung(make_trial(number, 0.5 + number / 2000))
     assert len(list(Path("/proc/self/fd").iterdir())) <= open_before + 1
     assert len(hparams_table(layout.root)[1]) == 500
 
 
-def test_unwritable_directory_is_named(tmp_path: Path) -> None:
+def test_unwritable_directory_is_named(tmp_path: Path, study: Study) -> None:
     (tmp_path / "trials").write_text("a file where a directory should be")
     with pytest.raises(StorageError, match=r"trials/0.* cannot be written"):
-        TensorBoardWriter(RunLayout(tmp_path)).rung(make_trial(0, 0.6))
+        TensorBoardWriter(RunLayout(tmp_path), study).rung(make_trial(0, 0.6))

@@ -40,19 +40,18 @@ class EventDirectory:
                     steps.setdefault(value.tag, set()).add(event.step)
         return steps
 
-    def append(self, summaries: Sequence[tuple[int, Summary]]) -> None:
-        """Appends one event for each `(step, summary)`.
+    def append(self, summaries: Sequence[tuple[int, Summary]], at: float) -> None:
+        """Appends one event for each `(step, summary)`, dated `at` (Unix seconds).
 
         Raises:
             StorageError: the directory cannot be written, or the disk is full; the next call then starts a new file.
         """
-        now = time.time()
         buffer = io.BytesIO()
         records = RecordWriter(buffer)
         if self._file is None:
-            records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+            records.write(Event(wall_time=at, file_version="brain.Event:2").SerializeToString())
         for step, summary in summaries:
-            records.write(Event(wall_time=now, step=step, summary=summary).SerializeToString())
+            records.write(Event(wall_time=at, step=step, summary=summary).SerializeToString())
         file = self._file or self.directory / f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
         try:
             self.directory.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hpsearch.search.fold import Study
 from hpsearch.search.types import Outcome, TrialState
 
 UNUSABLE = frozenset({Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
@@ -27,7 +28,7 @@ class RungSummary:
     num_reached: int
     """Trials with a value here."""
     num_promoted: int
-    """Of them, trials that went on or were told to."""
+    """Of them, trials that went on."""
     best: float | None
     """Largest value here."""
     median: float | None
@@ -47,7 +48,7 @@ class StudySummary:
     rungs: tuple[RungSummary, ...]
     """From the first to the top."""
     best: TrialState | None
-    """The best trial at the highest rung that any usable trial reached."""
+    """The best trial at the highest rung that a usable trial reached."""
     best_so_far: tuple[tuple[int, float], ...]
     """(trial number, best value up to it): values of the highest rung reached by then, see `best_so_far`."""
     num_trials: int
@@ -60,20 +61,15 @@ class StudySummary:
 
 
 def state_of(trial: TrialState) -> str:
-    """One word: `running`, an outcome, or `waiting` for a trial that has not yet started."""
+    """One word: `running`, an outcome, or `waiting` for a trial whose stretch is still to be handed out."""
     if trial.running:
         return "running"
-    return trial.outcome.value if trial.outcome else "waiting"
+    return "waiting" if trial.queued or trial.outcome is None else trial.outcome.value
 
 
 def usable(trials: Mapping[int, TrialState]) -> list[TrialState]:
     """Trials with a value that did not end badly, by number."""
     return [trial for _, trial in sorted(trials.items()) if trial.values and trial.outcome not in UNUSABLE]
-
-
-def best_trial(trials: Mapping[int, TrialState]) -> TrialState | None:
-    """The largest value at the highest rung that any usable trial reached; the first one among equals."""
-    return max(usable(trials), key=lambda trial: (trial.images, trial.value, -trial.number), default=None)
 
 
 def best_so_far(trials: Mapping[int, TrialState]) -> tuple[tuple[int, float], ...]:
@@ -92,36 +88,32 @@ def best_so_far(trials: Mapping[int, TrialState]) -> tuple[tuple[int, float], ..
     return tuple(steps)
 
 
-def summarise(trials: Mapping[int, TrialState], rungs: Sequence[int]) -> StudySummary:
-    """The numbers of a study with `rungs` (images, ascending)."""
-    states = [state_of(trial) for trial in trials.values()]
+def summarise(study: Study) -> StudySummary:
+    """The numbers of `study` as it stands."""
+    states = [state_of(trial) for trial in study.trials.values()]
     order = ["running", "waiting", *(outcome.value for outcome in Outcome)]
     return StudySummary(
         counts={state: states.count(state) for state in order if state in states},
-        rungs=tuple(_rung(trials, images, rungs) for images in rungs),
-        best=best_trial(trials),
-        best_so_far=best_so_far(trials),
-        num_trials=len(trials),
+        rungs=tuple(_rung(study, images) for images in study.rungs),
+        best=study.best(),
+        best_so_far=best_so_far(study.trials),
+        num_trials=len(study.trials),
     )
 
 
-def _rung(trials: Mapping[int, TrialState], images: int, rungs: Sequence[int]) -> RungSummary:
-    here = [trial for trial in trials.values() if images in trial.values]
+def _rung(study: Study, images: int) -> RungSummary:
+    here = [trial for trial in study.trials.values() if images in trial.values]
     values = [trial.values[images] for trial in here]
-    both = [trial for trial in here if rungs[-1] in trial.values] if images < rungs[-1] else []
+    both = [trial for trial in here if study.top in trial.values] if images < study.top else []
     return RungSummary(
         images=images,
         num_reached=len(here),
-        num_promoted=sum(_went_on(trial, images) for trial in here),
+        num_promoted=len(study.rungs[images].promoted),
         best=max(values, default=None),
         median=statistics.median(values) if values else None,
-        correlation=rank_correlation([t.values[images] for t in both], [t.values[rungs[-1]] for t in both]),
+        correlation=rank_correlation([t.values[images] for t in both], [t.values[study.top] for t in both]),
         num_compared=len(both),
     )
-
-
-def _went_on(trial: TrialState, images: int) -> bool:
-    return trial.images > images or trial.running or (trial.outcome in UNUSABLE and trial.images == images)
 
 
 def rank_correlation(first: Sequence[float], last: Sequence[float]) -> float | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.config import Objective
 from hpsearch.errors import InputError
 from hpsearch.layout import RunLayout
+from hpsearch.report.facts import objective_of
 from hpsearch.report.files import write_text
 from hpsearch.report.summary import state_of
+from hpsearch.search.fold import Study
 from hpsearch.search.types import TrialState
 
 if TYPE_CHECKING:
@@ -44,22 +45,22 @@ def parameter_names(trials: Iterable[TrialState]) -> list[str]:
     return sorted(counts, key=lambda name: -counts[name])
 
 
-def write_trials(layout: RunLayout, trials: Mapping[int, TrialState], rungs: Sequence[int], objective: Objective) -> None:
+def write_trials(layout: RunLayout, study: Study) -> None:
     """Replaces `trials.csv`: one row a trial, by number; absent parameters and rungs are empty cells.
 
     Raises:
         StorageError: the run directory cannot be written.
     """
-    ordered = [trial for _, trial in sorted(trials.items())]
+    ordered = list(study.trials.values())
     params = parameter_names(ordered)
-    values = [f"{objective}_at_{images}_images" for images in rungs]
+    values = [f"{objective_of(study)}_at_{images}_images" for images in study.rungs]
     header = ["trial", "outcome", "origin", *values, "images", "seconds", "num_lost", "message", *params]
     rows = (
         [
             trial.number,
             state_of(trial),
             trial.origin,
-            *(trial.values.get(images, "") for images in rungs),
+            *(trial.values.get(images, "") for images in study.rungs),
             trial.images,
             round(sum(trial.seconds.values()), 3),
             trial.num_lost,

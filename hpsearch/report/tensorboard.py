@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata
 
-from hpsearch.config import Objective, Params
+from hpsearch.config import Objective
 from hpsearch.layout import RunLayout
-from hpsearch.report.event_files import EventDirectory, metadata_only, scalars, text
+from hpsearch.report.event_files import EventDirectory, scalars, text
+from hpsearch.report.facts import SearchedParameter, objective_of, searched_parameters
+from hpsearch.report.hparams import experiment, session_end, session_start
 from hpsearch.report.quantities import QUANTITIES, quantity, readings
 from hpsearch.report.summary import UNUSABLE
+from hpsearch.search.fold import Study
 from hpsearch.search.types import Outcome, TrialState
 
 STUDY_RUN = "study"
@@ -33,41 +36,46 @@ TAGS = {known.key: known.tag for known in QUANTITIES}
 
 
 class TensorBoardWriter:
-    """Writes the event files below `layout.trials`."""
+    """Writes the event files below `layout.trials`, and of the retraining below `layout.retrain`."""
 
-    def __init__(self, layout: RunLayout, objective: Objective = "auc") -> None:
+    def __init__(self, layout: RunLayout, study: Study) -> None:
+        """A writer for `study`, whose header must be known; nothing is written yet."""
         self._layout = layout
-        self._objective: Objective = objective
+        self._objective = objective_of(study)
+        self._parameters = searched_parameters(study)
         self._trials: dict[int, _TrialEvents] = {}
-        self._study = EventDirectory(layout.trials / STUDY_RUN)
-        self._study_step: int | None = None
-        self._images: dict[int, int] = {}
-        self._best: TrialState | None = None
-        self._best_value = float("-inf")
+        self._study = _StudyEvents(EventDirectory(layout.trials / STUDY_RUN), self._objective, self._parameters)
 
-    def sync(self, trials: Iterable[TrialState]) -> None:
-        """Writes whatever the files lack of `trials`: once when a study is opened again, or to rebuild them."""
-        for trial in trials:
-            self.rung(trial)
-            if trial.outcome is not None and not trial.running:
-                self.ended(trial)
+    def replay(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Writes whatever the files lack of a journal's `events`: when a study is opened again, or to rebuild them.
 
-    def rung(self, trial: TrialState) -> None:
+        Raises:
+            StorageError: a directory cannot be written.
+        """
+        study = Study()
+        for event in events:
+            study.apply(event)
+            if event["event"] == "rung":
+                self.rung(study.trials[event["trial"]], event.get("at"))
+            elif event["event"] == "ended" or event.get("reason") == "paused":
+                self.ended(study.trials[event["trial"]], event.get("at"))
+
+    def rung(self, trial: TrialState, at: float | None = None) -> None:
         """Writes the rungs of `trial` that are not yet in its files, and its parameters before the first one.
 
         Raises:
             StorageError: its directory cannot be written.
         """
-        self._events(trial).add(trial, self._objective)
-        self._note_for_study(trial)
+        self._events(trial).add(trial, at or time.time())
+        self._study.add(trial, at or time.time())
 
-    def ended(self, trial: TrialState) -> None:
+    def ended(self, trial: TrialState, at: float | None = None) -> None:
         """Writes how `trial` stands now that its slot is free.
 
         Raises:
             StorageError: its directory cannot be written.
         """
-        self._events(trial).end(trial)
+        self._events(trial).end(trial, at or time.time())
 
     def retrained(self, trial: TrialState) -> None:
         """Writes the retraining of the best configuration as a run of its own beside the trials.
@@ -75,85 +83,84 @@ class TensorBoardWriter:
         Raises:
             StorageError: its directory cannot be written.
         """
-        _TrialEvents(EventDirectory(self._layout.retrain)).add(trial, self._objective)
+        _TrialEvents(EventDirectory(self._layout.retrain), self._objective, self._parameters).add(trial, time.time())
 
     def _events(self, trial: TrialState) -> _TrialEvents:
         if trial.number not in self._trials:
-            self._trials[trial.number] = _TrialEvents(EventDirectory(self._layout.trial(trial.number)))
+            directory = EventDirectory(self._layout.trial(trial.number))
+            self._trials[trial.number] = _TrialEvents(directory, self._objective, self._parameters)
         return self._trials[trial.number]
-
-    def _note_for_study(self, trial: TrialState) -> None:
-        if self._images.get(trial.number, 0) >= trial.images:
-            return
-        self._images[trial.number] = trial.images
-        if self._study_step is None:
-            self._study_step = max(self._study.written().get(BEST_TAG, ()), default=0)
-        is_new_best = trial.outcome not in UNUSABLE and max(trial.values.values()) > self._best_value
-        if is_new_best:
-            self._best, self._best_value = trial, max(trial.values.values())
-        step = sum(self._images.values())
-        if step <= self._study_step or self._best is None:
-            return
-        self._study_step = step
-        events = [(step, scalars({BEST_TAG: self._best_value, TRIALS_TAG: float(len(self._images))}))]
-        if is_new_best:
-            events.append((step, text("study/best", _markdown(self._best, self._best_value, self._objective))))
-        self._study.append(events)
 
 
 class _TrialEvents:
     """What is in the event files of one trial already, and how to add to it."""
 
-    def __init__(self, directory: EventDirectory) -> None:
+    def __init__(self, directory: EventDirectory, objective: Objective, parameters: Mapping[str, SearchedParameter]) -> None:
         self._directory = directory
+        self._objective: Objective = objective
+        self._parameters = parameters
         self._written: dict[str, set[int]] | None = None
 
-    @property
-    def written(self) -> dict[str, set[int]]:
+    def _steps(self, tag: str) -> set[int]:
         if self._written is None:
             self._written = self._directory.written()
-        return self._written
+        return self._written.setdefault(tag, set())
 
-    def add(self, trial: TrialState, objective: Objective) -> None:
-        done = self.written.setdefault(quantity(objective).tag, set())
-        missing = [(images, found) for images, found in readings(trial, objective) if images not in done]
-        summaries = self._start(trial.params)
-        summaries += [(images, scalars({TAGS[key]: value for key, value in found.items()})) for images, found in missing]
-        if summaries:
-            self._directory.append(summaries)
-        done.update(images for images, _ in missing)
-        self.written.setdefault(metadata.SESSION_START_INFO_TAG, set()).add(0)
+    def add(self, trial: TrialState, at: float) -> None:
+        done = self._steps(quantity(self._objective).tag)
+        missing = [(images, found) for images, found in readings(trial, self._objective) if images not in done]
+        if missing:
+            self._start(trial, at)
+            by_tag = [(images, {TAGS[key]: value for key, value in found.items()}) for images, found in missing]
+            self._directory.append([(images, scalars(values)) for images, values in by_tag], at)
+            done.update(images for images, _ in missing)
 
-    def end(self, trial: TrialState) -> None:
-        if metadata.SESSION_END_INFO_TAG in self.written:
+    def end(self, trial: TrialState, at: float) -> None:
+        done = self._steps(metadata.SESSION_END_INFO_TAG)
+        if not done:
+            self._start(trial, at)
+            good = trial.outcome in (Outcome.COMPLETED, Outcome.PAUSED)
+            message = [(trial.images, text("trial/message", trial.message))] if trial.message else []
+            self._directory.append([(trial.images, session_end(good, at)), *message], at)
+            done.add(trial.images)
+
+    def _start(self, trial: TrialState, at: float) -> None:
+        done = self._steps(metadata.SESSION_START_INFO_TAG)
+        if not done:
+            self._directory.append([(0, session_start(trial.params, self._parameters, at))], at)
+            done.add(0)
+
+
+class _StudyEvents:
+    """The study's own run: the HParams columns, and the best so far."""
+
+    def __init__(self, directory: EventDirectory, objective: Objective, parameters: Mapping[str, SearchedParameter]) -> None:
+        self._directory = directory
+        self._objective: Objective = objective
+        self._parameters = parameters
+        self._written: dict[str, set[int]] | None = None
+        self._images: dict[int, int] = {}
+        self._best_value = float("-inf")
+
+    def add(self, trial: TrialState, at: float) -> None:
+        if self._images.get(trial.number, 0) >= trial.images:
             return
-        good = trial.outcome in (Outcome.COMPLETED, Outcome.PAUSED)
-        status = api_pb2.STATUS_SUCCESS if good else api_pb2.STATUS_FAILURE
-        content = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
-        summaries = [
-            *self._start(trial.params),
-            (trial.images, _session(metadata.SESSION_END_INFO_TAG, session_end_info=content)),
-        ]
-        if trial.message:
-            summaries.append((trial.images, text("trial/message", trial.message)))
-        self._directory.append(summaries)
-        for tag in (metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG):
-            self.written.setdefault(tag, set()).add(trial.images)
-
-    def _start(self, params: Params) -> list[tuple[int, Summary]]:
-        if metadata.SESSION_START_INFO_TAG in self.written:
-            return []
-        content = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
-        for name, value in params.items():
-            if isinstance(value, str):
-                content.hparams[name].string_value = value
-            else:
-                content.hparams[name].number_value = value
-        return [(0, _session(metadata.SESSION_START_INFO_TAG, session_start_info=content))]
-
-
-def _session(tag: str, **content: object) -> Summary:
-    return metadata_only(tag, metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content)))
+        if self._written is None:
+            self._written = self._directory.written()
+            if metadata.EXPERIMENT_TAG not in self._written:
+                self._directory.append([(0, experiment(self._parameters, self._objective, at))], at)
+        self._images[trial.number] = trial.images
+        value = max(trial.values.values())
+        is_best = trial.outcome not in UNUSABLE and value > self._best_value
+        self._best_value = value if is_best else self._best_value
+        done = self._written.setdefault(BEST_TAG, set())
+        step = sum(self._images.values())
+        if step in done:
+            return
+        done.add(step)
+        readings_now = {BEST_TAG: self._best_value, TRIALS_TAG: float(len(self._images))}
+        best = [(step, text("study/best", _markdown(trial, value, self._objective)))] if is_best else []
+        self._directory.append([(step, scalars(readings_now)), *best], at)
 
 
 def _markdown(trial: TrialState, value: float, objective: Objective) -> str:

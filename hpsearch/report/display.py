@@ -1,0 +1,142 @@
+"""The live display of a run: a panel on a terminal, plain lines elsewhere, JSON lines for programs, or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch.report import wording
+from hpsearch.report.facts import objective_of
+from hpsearch.report.moment import BudgetUse, Moment, TrialProgress
+from hpsearch.report.panels import plain_line, study_group
+from hpsearch.report.summary import summarise
+from hpsearch.search.fold import Study
+
+DisplayMode = Literal["auto", "rich", "plain", "json", "quiet"]
+SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_SUMMARIES = 0.25
+REFRESHES_PER_SECOND = 4
+
+
+class Display:
+    """Shows a run on stderr while it goes on; use it as a context manager."""
+
+    def __init__(
+        self,
+        mode: DisplayMode = "auto",
+        *,
+        name: str = "",
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`auto` is `rich` on a terminal and `plain` elsewhere; `console` and `clock` are replaced by tests."""
+        self._console = console or Console(stderr=True, highlight=False)
+        self.mode: DisplayMode = mode if mode != "auto" else "rich" if self._console.is_terminal else "plain"
+        self._name = name
+        self._clock = clock
+        self._phase = ""
+        self._moment: Moment | None = None
+        self._moment_at = self._line_at = float("-inf")
+        self._progress: tuple[int, int, str] | None = None
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self.mode == "rich":
+            self._live = Live(
+                get_renderable=self.render,
+                console=self._console,
+                refresh_per_second=REFRESHES_PER_SECOND,
+                transient=True,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def phase(self, name: str) -> None:
+        """Says what the run does now: searching, retraining and so on."""
+        self._phase = name
+        self._progress = None
+        self._line_at = self._clock()
+        self._write("phase", name)
+
+    def event(self, text: str) -> None:
+        """Says that something happened: one line."""
+        self._write("event", wording.printable(text))
+
+    def update(self, study: Study, *, running: Mapping[int, TrialProgress], budget: BudgetUse) -> None:
+        """Shows the study as it stands; cheap to call often, since it looks only a few times a second."""
+        now = self._clock()
+        if self.mode == "quiet" or now - self._moment_at < SECONDS_BETWEEN_SUMMARIES:
+            return
+        self._moment = Moment(summary=summarise(study), objective=objective_of(study), budget=budget, running=dict(running))
+        self._moment_at = now
+        if self._is_line_due(now):
+            self._write("status", plain_line(self._moment), **_numbers(self._moment))
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Shows how far a longer step is: building the cache, retraining."""
+        self._progress = (done, total, what)
+        if self._is_line_due(self._clock()):
+            self._write("progress", f"{what}: {done:,} of {total:,}", done=done, total=total, what=what)
+
+    def render(self) -> RenderableType:
+        """The panel as it is now."""
+        parts: list[RenderableType] = []
+        if self._moment is not None:
+            since = self._clock() - self._moment_at
+            used = dataclasses.replace(self._moment.budget, seconds=self._moment.budget.seconds + since)
+            parts.append(study_group(dataclasses.replace(self._moment, budget=used)))
+        if self._progress is not None:
+            parts += [Text(), _progress_line(*self._progress)] if parts else [_progress_line(*self._progress)]
+        title = " · ".join(part for part in (wording.printable(self._name), self._phase) if part)
+        return Panel(Group(*parts), title=title or None, title_align="left", border_style="dim", padding=(0, 1))
+
+    def _is_line_due(self, now: float) -> bool:
+        due = self.mode in ("plain", "json") and now - self._line_at >= SECONDS_BETWEEN_LINES
+        if due:
+            self._line_at = now
+        return due
+
+    def _write(self, kind: str, text: str, **numbers: Any) -> None:
+        stamp = time.strftime("%H:%M:%S")
+        if self.mode == "json":
+            line = json.dumps({"time": time.time(), "kind": kind, "text": text, **numbers})
+            self._console.out(line, highlight=False)
+        elif self.mode == "plain":
+            self._console.out(f"{stamp} {text}", highlight=False)
+        elif self.mode == "rich":
+            style = "bold" if kind == "phase" else ""
+            self._console.print(Text.assemble((stamp, "dim"), " ", (text, style)))
+
+
+def _progress_line(done: int, total: int, what: str) -> Table:
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_row(what, ProgressBar(total=max(total, 1), completed=done, width=28), f"{done:,} / {total:,}")
+    return line
+
+
+def _numbers(moment: Moment) -> dict[str, Any]:
+    best = moment.summary.best
+    return {
+        "trials": dict(moment.summary.counts),
+        "best": best and {"trial": best.number, "images": best.images, "value": best.value, "params": best.params},
+        "images_per_second": moment.images_per_second,
+        "seconds": moment.budget.seconds,
+        "seconds_left": moment.budget.seconds_left,
+        "gpu_hours": moment.budget.gpu_hours,
+    }

@@ -1,0 +1,62 @@
+"""A run at one moment, as the live display and `status` show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hpsearch.config import Objective
+from hpsearch.report.summary import StudySummary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialProgress:
+    """How far a running trial is."""
+
+    images: int
+    """Images seen."""
+    to_images: int
+    """Images at which its next rung is."""
+    images_per_second: float | None = None
+    """Its present speed; None: not known yet."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetUse:
+    """What a run has used of what it may use; None: no limit. Cumulative over restarts."""
+
+    seconds: float
+    """Wall seconds of the whole command."""
+    max_seconds: float | None = None
+    """Wall seconds that the command may take."""
+    gpu_hours: float = 0.0
+    """GPU share × wall time."""
+    max_gpu_hours: float | None = None
+    """GPU hours that the command may use."""
+    max_trials: int | None = None
+    """Trials that may be started."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Wall seconds to go; None: no limit."""
+        return None if self.max_seconds is None else max(0.0, self.max_seconds - self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """Everything that one refresh shows; nothing in it changes afterwards."""
+
+    summary: StudySummary
+    """The study."""
+    objective: Objective
+    """What rungs compare."""
+    budget: BudgetUse
+    """What is used and left."""
+    running: Mapping[int, TrialProgress] = field(default_factory=dict)
+    """Running trials by number."""
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Speed of all running trials together; None: none is known yet."""
+        known = [progress.images_per_second for progress in self.running.values() if progress.images_per_second]
+        return sum(known) if known else None
