@@ -1,0 +1,52 @@
+"""What `--data` may be, and which reader takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hpsearch.data.class_folders import has_class_folders, read_class_folders
+from hpsearch.data.competition import competition_root, read_competition, read_template
+from hpsearch.data.dataset import Dataset
+from hpsearch.data.folders import require_exists
+from hpsearch.data.labelled_csv import read_csv
+from hpsearch.errors import InputError
+
+__all__ = ["find_dataset", "read_template"]
+
+_LAYOUTS = """It must be one of
+  DIR with trainset/ and trainset_label.txt (and valset/, valset_label.txt), in DIR itself or in DIR/phase1
+  DIR with real/ and fake/, or with train/real, train/fake, val/real, val/fake
+  FILE.csv with a column of paths (img_name, path, …) and one of labels (target, label, …)"""
+
+
+def find_dataset(source: Path, *, val_fraction: float, seed: int) -> Dataset:
+    """Finds out how `source` is laid and reads its names, paths, labels and groups; no image is opened.
+
+    Args:
+        source: A directory or a CSV file.
+        val_fraction: Share of the images (whole groups) that validate, where the data names no split.
+        seed: Decides that split.
+
+    Raises:
+        InputError: anything that is wrong with it; names file, line, rule and remedy.
+    """
+    require_exists(source, "data")
+    if source.is_file():
+        return read_csv(source, val_fraction=val_fraction, seed=seed)
+    root = competition_root(source)
+    if root is not None and not has_class_folders(root):
+        return read_competition(source, root, val_fraction=val_fraction, seed=seed)
+    if has_class_folders(source):
+        return read_class_folders(source, val_fraction=val_fraction, seed=seed)
+    raise InputError(f"{source}: {_found(source)}. {_LAYOUTS}")
+
+
+def _found(source: Path) -> str:
+    entries = sorted(source.iterdir())
+    if not entries:
+        return "the folder is empty"
+    csv_files = [entry.name for entry in entries if entry.suffix == ".csv"]
+    if csv_files:
+        return f"no layout that hpsearch knows; if {csv_files[0]} holds the labels, give {source / csv_files[0]}"
+    names = ", ".join(entry.name for entry in entries[:5])
+    return f"no layout that hpsearch knows (found {names}{', …' if len(entries) > 5 else ''})"
