@@ -9,10 +9,8 @@ from rich.console import Console
 
 from hpsearch.report import wording
 from hpsearch.report.display import SECONDS_BETWEEN_LINES, Display, DisplayMode
-from hpsearch.report.facts import objective_of
-from hpsearch.report.moment import BudgetUse, Moment, TrialProgress
+from hpsearch.report.moment import BudgetUse, TrialProgress, moment_of
 from hpsearch.report.panels import status_group
-from hpsearch.report.summary import summarise
 from hpsearch.search.fold import Study, fold
 
 BUDGET = BudgetUse(seconds=192, max_seconds=480, max_trials=24)
@@ -85,6 +83,7 @@ def test_panel_shows_states_rungs_best_running_trials_and_time_left(
         f"best auc {best.value:.4f}",
         f"trial {best.number}, 18,000 images",
         f"backbone {best.params['backbone']}",
+        "se_reduction",
         "900 / 2,000",
         "210 images/s",
         "4 min 48 s left of 8 min 00 s",
@@ -188,8 +187,7 @@ def test_study_without_trials_can_be_shown(clock: Clock) -> None:
 
 def test_status_tells_the_rank_correlation_between_rungs(study: Study) -> None:
     target = console(terminal=False)
-    moment = Moment(summary=summarise(study), objective=objective_of(study), budget=BUDGET)
-    target.print(status_group("demo", "searching", moment))
+    target.print(status_group("demo", "searching", moment_of(study, budget=BUDGET)))
     assert "ρ with top" in written(target)
 
 

@@ -1,7 +1,5 @@
 """A study in a few numbers."""
 
-import random
-
 import pytest
 from report_studies import RUNGS, simulate
 
@@ -36,9 +34,9 @@ def test_every_trial_is_counted_in_one_state(study: Study) -> None:
 
 def test_rungs_count_who_reached_them_and_who_went_on(study: Study) -> None:
     first, second, top = summarise(study).rungs
-    assert first.num_reached == 23
+    assert first.num_reached == 22
     assert first.num_promoted == 7
-    assert second.num_reached == 6
+    assert second.num_reached == 7
     assert top.num_promoted == 0
 
 
@@ -65,11 +63,12 @@ def test_rank_correlation_needs_eight_trials() -> None:
 
 
 def test_first_rung_that_says_nothing_about_the_top_one_is_warned_of() -> None:
-    order = random.Random(1)
     firsts = [number / 20 for number in range(20)]
-    lasts = order.sample(firsts, 20)
+    lasts = [number * 13 % 20 / 20 for number in range(20)]
     weak = summarise(study_of(*(trial(n, first, 0.5, last) for n, (first, last) in enumerate(zip(firsts, lasts, strict=True)))))
-    assert abs(weak.rungs[0].correlation or 1) < 0.2
+    assert abs(weak.rungs[0].correlation or 1) < 0.1
     assert "says little about the order at the top one" in correlation_warning(weak)
+    few = summarise(study_of(*(trial(n, firsts[n], 0.5, lasts[n]) for n in range(9))))
+    assert correlation_warning(few) == "", "nine trials prove nothing"
     strong = summarise(study_of(*(trial(n, first, 0.5, first) for n, first in enumerate(firsts))))
     assert correlation_warning(strong) == ""

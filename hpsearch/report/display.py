@@ -12,15 +12,12 @@ from typing import Any, Literal, Self
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from hpsearch.report import wording
-from hpsearch.report.facts import objective_of
-from hpsearch.report.moment import BudgetUse, Moment, TrialProgress
-from hpsearch.report.panels import plain_line, study_group
-from hpsearch.report.summary import summarise
+from hpsearch.report.moment import BudgetUse, Moment, TrialProgress, moment_of
+from hpsearch.report.panels import bar, plain_line, study_group
 from hpsearch.search.fold import Study
 
 DisplayMode = Literal["auto", "rich", "plain", "json", "quiet"]
@@ -83,7 +80,7 @@ class Display:
         now = self._clock()
         if self.mode == "quiet" or now - self._moment_at < SECONDS_BETWEEN_SUMMARIES:
             return
-        self._moment = Moment(summary=summarise(study), objective=objective_of(study), budget=budget, running=dict(running))
+        self._moment = moment_of(study, budget=budget, running=running)
         self._moment_at = now
         if self._is_line_due(now):
             self._write("status", plain_line(self._moment), **_numbers(self._moment))
@@ -126,7 +123,7 @@ class Display:
 
 def _progress_line(done: int, total: int, what: str) -> Table:
     line = Table.grid(padding=(0, 2, 0, 0))
-    line.add_row(what, ProgressBar(total=max(total, 1), completed=done, width=28), f"{done:,} / {total:,}")
+    line.add_row(what, bar(done, total), f"{done:,} / {total:,}")
     return line
 
 

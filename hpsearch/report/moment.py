@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hpsearch.config import Objective
-from hpsearch.report.summary import StudySummary
+from hpsearch.config import Objective, ParamValue
+from hpsearch.report.facts import objective_of, searched_parameters
+from hpsearch.report.summary import StudySummary, summarise
+from hpsearch.search.fold import Study
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +54,8 @@ class Moment:
     """What rungs compare."""
     budget: BudgetUse
     """What is used and left."""
+    best_params: Mapping[str, ParamValue] = field(default_factory=dict)
+    """Searched parameters of the best trial."""
     running: Mapping[int, TrialProgress] = field(default_factory=dict)
     """Running trials by number."""
 
@@ -60,3 +64,16 @@ class Moment:
         """Speed of all running trials together; None: none is known yet."""
         known = [progress.images_per_second for progress in self.running.values() if progress.images_per_second]
         return sum(known) if known else None
+
+
+def moment_of(study: Study, *, budget: BudgetUse, running: Mapping[int, TrialProgress] | None = None) -> Moment:
+    """`study` as it stands now."""
+    summary = summarise(study)
+    params = summary.best.params if summary.best else {}
+    return Moment(
+        summary=summary,
+        objective=objective_of(study),
+        budget=budget,
+        best_params={name: params[name] for name in searched_parameters(study) if name in params},
+        running=dict(running or {}),
+    )

@@ -71,7 +71,7 @@ def best_line(moment: Moment) -> RenderableType:
     head = Text.assemble("best ", (moment.objective, "dim"), " ", (f"{value:.4f}", "bold green"))
     head.append(f"  trial {best.number}, {best.images:,} images  ")
     head.append(path, style="green")
-    return Group(head, Text(wording.params(best.params), style="dim"))
+    return Group(head, Text(wording.params(moment.best_params), style="dim"))
 
 
 def running_table(running: dict[int, TrialProgress]) -> Table:
@@ -79,8 +79,8 @@ def running_table(running: dict[int, TrialProgress]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     for number, progress in sorted(running.items())[:MAX_RUNNING_SHOWN]:
         speed = f"{progress.images_per_second:,.0f} images/s" if progress.images_per_second else ""
-        bar = ProgressBar(total=max(progress.to_images, 1), completed=progress.images, width=28)
-        table.add_row(f"trial {number}", bar, f"{progress.images:,} / {progress.to_images:,}", Text(speed, style="dim"))
+        done = f"{progress.images:,} / {progress.to_images:,}"
+        table.add_row(f"trial {number}", bar(progress.images, progress.to_images), done, Text(speed, style="dim"))
     if len(running) > MAX_RUNNING_SHOWN:
         table.add_row(Text(f"and {len(running) - MAX_RUNNING_SHOWN:,} more", style="dim"))
     return table
@@ -93,10 +93,10 @@ def budget_table(budget: BudgetUse) -> Table:
         table.add_row("time", wording.duration(budget.seconds))
     else:
         left = f"{wording.duration(budget.seconds_left or 0)} left of {wording.duration(budget.max_seconds)}"
-        table.add_row("time", ProgressBar(total=budget.max_seconds, completed=budget.seconds, width=28), left)
+        table.add_row("time", bar(budget.seconds, budget.max_seconds), left)
     if budget.max_gpu_hours is not None:
         used = f"{budget.gpu_hours:.2f} of {budget.max_gpu_hours:g} GPU hours"
-        table.add_row("GPUs", ProgressBar(total=budget.max_gpu_hours, completed=budget.gpu_hours, width=28), used)
+        table.add_row("GPUs", bar(budget.gpu_hours, budget.max_gpu_hours), used)
     elif budget.gpu_hours:
         table.add_row("GPUs", f"{budget.gpu_hours:.2f} GPU hours")
     return table
@@ -134,6 +134,11 @@ def plain_line(moment: Moment) -> str:
     left = budget.seconds_left
     parts.append(f"{wording.duration(budget.seconds)} used" if left is None else f"{wording.duration(left)} left")
     return "; ".join(parts)
+
+
+def bar(done: float, total: float) -> ProgressBar:
+    """How much of `total` is done; full where there is nothing to do."""
+    return ProgressBar(total=max(total, 1e-9), completed=done, width=24, complete_style="cyan", finished_style="cyan")
 
 
 def _score(number: float | None) -> str:

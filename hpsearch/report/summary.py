@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ UNUSABLE = frozenset({Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
 MIN_TRIALS_FOR_CORRELATION = 8
 """Below this a rank correlation says nothing: at n = 8 its standard error is already 0.38."""
 
-WEAK_CORRELATION = 0.2
-"""Below this the order at one rung says next to nothing about the order at another."""
+WEAK_CORRELATION = 0.5
+"""Where even the upper end of the 95 % interval is below this, the order at one rung says little about another."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,12 +127,18 @@ def rank_correlation(first: Sequence[float], last: Sequence[float]) -> float | N
 
 
 def correlation_warning(summary: StudySummary) -> str:
-    """What to say when the first rung tells little about the top one; empty: nothing to say."""
+    """What to say when the first rung certainly tells little about the top one; empty: nothing to say."""
     first = summary.rungs[0] if summary.rungs else None
-    if first is None or first.correlation is None or first.correlation >= WEAK_CORRELATION:
+    if first is None or first.correlation is None or _upper_end(first.correlation, first.num_compared) >= WEAK_CORRELATION:
         return ""
     return (
         f"The order of trials at the first rung ({first.images:,} images) says little about the order at the top one: "
         f"rank correlation {first.correlation:.2f} over the {first.num_compared} trials that reached both. "
-        "Early stopping then throws good trials away; a longer first rung may help (--set search.first_rung_images=N)."
+        "Early stopping then throws good trials away; give the next study a longer first rung "
+        "(--set search.first_rung_images=N)."
     )
+
+
+def _upper_end(correlation: float, num_pairs: int) -> float:
+    """Upper end of the 95 % interval, by Fisher's transformation."""
+    return math.tanh(math.atanh(min(correlation, 1 - 1e-9)) + 1.96 / math.sqrt(num_pairs - 3))
