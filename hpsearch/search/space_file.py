@@ -37,24 +37,29 @@ class Problems:
     """What is wrong with a space; all of it is said in one error."""
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
+        self._found: list[tuple[str, str]] = []
 
     def add(self, where: str, message: str) -> None:
         """Notes that `message` is wrong at `where`."""
-        line = f"{where}: {message}"
-        if line not in self._lines:
-            self._lines.append(line)
+        found = (where, message.replace("?.", "?"))
+        if found not in self._found:
+            self._found.append(found)
 
     def raise_if_any(self) -> None:
         """Raises what was found.
 
         Raises:
-            InputError: the first ten problems, a line each.
+            InputError: the first ten problems, a line each, in the order of the file.
         """
-        if self._lines:
-            more = len(self._lines) - _MAX_PROBLEMS
-            shown = [*self._lines[:_MAX_PROBLEMS], *([f"… and {more} more"] if more > 0 else [])]
-            raise InputError("\n".join(shown))
+        if self._found:
+            lines = [f"{where}: {message}" for where, message in sorted(self._found, key=_line_number)]
+            more = [f"… and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
+            raise InputError("\n".join(lines[:_MAX_PROBLEMS] + more))
+
+
+def _line_number(found: tuple[str, str]) -> int:
+    line = found[0].rpartition(":")[2]
+    return int(line) if line.isdigit() else 0
 
 
 class _Loader(yaml.SafeLoader):
