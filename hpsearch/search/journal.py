@@ -180,7 +180,7 @@ def _event(line: bytes) -> Event | None:
 
 
 def _check_version(events: Sequence[Event], path: str) -> None:
-    version = events[0].get("version") if events else VERSION
+    version = events[0].get("version", VERSION) if events else VERSION
     if version != VERSION:
         raise StorageError(
             f"{path}: journal version {version}; this hpsearch reads version {VERSION}. Install the one that wrote it."

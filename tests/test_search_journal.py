@@ -1,0 +1,148 @@
+"""The journal: what is written is there again, whatever dies in between, and only one driver writes."""
+
+import json
+import math
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpsearch.errors import StorageError
+from hpsearch.search.engine import Engine
+from hpsearch.search.journal import Journal, MemoryStore, read_events
+from hpsearch.search.journal_file import RETRY_SECONDS, FileStore
+from hpsearch.search.simulator import simulate
+from hpsearch.search.space import Space
+from hpsearch.search.types import EngineConfig
+
+SPACE = Space.from_dict({"x": {"low": 0.0, "high": 1.0}})
+CONFIG = EngineConfig(rungs=(1, 3), sampler="random", num_trials=4)
+EVENT = {"event": "phase", "name": "search", "seconds": 1.0, "gpu_seconds": 0.0}
+
+
+def append(journal: Journal, *names: str) -> None:
+    journal.append([journal.stamped({**EVENT, "name": name}) for name in names])
+
+
+def names(path: Path) -> list[str]:
+    return [event["name"] for event in read_events(path)]
+
+
+def test_events_are_read_again_as_they_were_taken_in(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "run" / "journal.jsonl", clock=lambda: 12.5)
+    event = journal.stamped({**EVENT, "rungs": (1, 3), "metrics": {1: math.nan}})
+    journal.append([event])
+    journal.close()
+    assert read_events(tmp_path / "run" / "journal.jsonl") == [event] == journal.events
+    assert event == {**EVENT, "rungs": [1, 3], "metrics": {"1": None}, "at": 12.5}
+
+
+def test_a_torn_last_line_is_left_out_and_then_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    append(journal, "a", "b")
+    journal.close()
+    path.write_bytes(path.read_bytes() + b'{"event":"phase","na')
+    assert names(path) == ["a", "b"]
+    journal = Journal(path)
+    append(journal, "c")
+    journal.close()
+    assert names(path) == ["a", "b", "c"]
+
+
+def test_a_study_continues_from_every_byte_at_which_its_journal_could_be_cut() -> None:
+    store = MemoryStore()
+    journal = Journal(Path("memory"), store=store, clock=lambda: 0.0)
+    simulate(Engine.open(SPACE, CONFIG, journal), lambda params, images: float(params["x"]), num_workers=2)
+    data = store.read()
+    for num_bytes in range(len(data)):
+        engine = Engine.open(SPACE, CONFIG, Journal(Path("memory"), store=MemoryStore(data[:num_bytes]), clock=lambda: 0.0))
+        simulate(engine, lambda params, images: float(params["x"]), num_workers=2)
+        assert len(engine.study.trials) == 4
+        assert [len(table) for table in engine.study.rungs.values()] == [4, 1]
+
+
+def test_a_broken_line_in_the_middle_is_an_error_with_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text(f"{json.dumps(EVENT)}\nnot an event\n{json.dumps(EVENT)}\n")
+    with pytest.raises(StorageError, match=r"journal\.jsonl:2: not an event of a study\. Restore"):
+        read_events(path)
+
+
+def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"event":"study","version":99}\n')
+    with pytest.raises(StorageError, match="journal version 99; this hpsearch reads version 1"):
+        Journal(path)
+
+
+def test_a_missing_journal_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"nowhere\.jsonl: cannot read this journal"):
+        read_events(tmp_path / "nowhere.jsonl")
+
+
+def test_a_second_driver_is_refused_with_the_name_of_the_first_and_readers_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    holder = (
+        "import sys; from pathlib import Path; from hpsearch.search.journal import Journal\n"
+        "j = Journal(Path(sys.argv[1])); j.append([{'event': 'phase', 'name': 'a', 'seconds': 1, 'gpu_seconds': 0}])\n"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(
+            StorageError, match=rf"another driver holds this study: process {process.pid} on .*hpsearch\.status"
+        ):
+            Journal(path)
+        assert names(path) == ["a"]
+    finally:
+        process.kill()
+        process.communicate()
+    Journal(path).close()
+
+
+def test_the_same_process_does_not_drive_a_study_twice(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    with pytest.raises(StorageError, match="this process already drives this study"):
+        Journal(tmp_path / "journal.jsonl")
+    journal.close()
+    Journal(tmp_path / "journal.jsonl").close()
+
+
+def test_a_full_disk_is_waited_for_and_leaves_no_half_line(tmp_path: Path) -> None:
+    waits: list[float] = []
+    store = FileStore(tmp_path / "journal.jsonl", sleep=waits.append)
+    store.append(b"first\n")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"journal\.jsonl: cannot write \(File too large\), also after 61 s\. Make room"):
+            store.append(b"second line\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert waits == list(RETRY_SECONDS)
+    assert store.read() == b"first\n"
+    store.append(b"second\n")
+    assert store.read() == b"first\nsecond\n"
+    store.close()
+
+
+def test_a_disk_that_comes_back_is_written_to(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    store = FileStore(tmp_path / "journal.jsonl", sleep=lambda _: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3, limits[1]))
+    store.append(b"whole\n")
+    assert store.read() == b"whole\n"
+    store.close()
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"journal\.jsonl: cannot open this journal \((Not a directory|File exists)\)"):
+        Journal(tmp_path / "file" / "journal.jsonl")
