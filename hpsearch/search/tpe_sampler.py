@@ -7,7 +7,6 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
@@ -16,6 +15,7 @@ from optuna.trial import TrialState as OptunaState
 from hpsearch.config import Params, ParamValue
 from hpsearch.search.dimension import Condition, Dimension
 from hpsearch.search.fold import Study
+from hpsearch.search.optuna_space import CONSTRAINT, INFEASIBLE, distribution_of
 from hpsearch.search.sampler import random_generator
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome, TrialState
@@ -24,10 +24,6 @@ MAX_HISTORY = 1_000
 """Finished trials that TPE looks at: the best and the newest. Over 10,000 it takes 190 ms."""
 NUM_BEST_KEPT = 100
 """Of them, those kept for their value; TPE models at most the best 25 as good."""
-INFEASIBLE = frozenset({Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
-"""Outcomes that tell the sampler to keep away; they are never forgotten."""
-
-optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class TpeProposer:
@@ -44,7 +40,7 @@ class TpeProposer:
     def __init__(self, space: Space, config: EngineConfig) -> None:
         self._space = space
         self._seed = config.seed
-        self._distributions = {dimension.key: _distribution(dimension) for dimension in space.dimensions}
+        self._distributions = {dimension.key: distribution_of(dimension) for dimension in space.dimensions}
         self._groups: dict[tuple[Condition, ...], list[Dimension]] = {}
         for dimension in space.dimensions:
             self._groups.setdefault(dimension.when, []).append(dimension)
@@ -91,7 +87,7 @@ class TpeProposer:
             params=dict(coordinates),
             distributions={key: self._distributions[key] for key in coordinates},
             intermediate_values=dict(trial.values),
-            constraints={"trainable": 1.0} if trial.outcome in INFEASIBLE else None,
+            constraints={CONSTRAINT: 1.0} if trial.outcome in INFEASIBLE else None,
         )
         frozen.number = trial.number
         return frozen
@@ -116,14 +112,6 @@ def _remembered(study: Study) -> list[TrialState]:
     kept |= set(itertools.islice((number for number in best_first if number in numbers), NUM_BEST_KEPT))
     dropped = numbers - kept
     return [trial for trial in trials if trial.number not in dropped]
-
-
-def _distribution(dimension: Dimension) -> BaseDistribution:
-    if dimension.kind == "categorical":
-        return CategoricalDistribution(dimension.choices)
-    if dimension.kind == "float":
-        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-    return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log, step=dimension.step)
 
 
 class _TrialsView(InMemoryStorage):
