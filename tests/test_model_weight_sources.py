@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import timm
+from huggingface_hub import constants
+from safetensors.torch import save_file
+
+from hpsearch.errors import InputError
+from hpsearch.model import weight_sources
+from hpsearch.model.backbones import ModelSpec, build
+from hpsearch.model.weight_sources import fetch_weights, in1k_tags
+from hpsearch.model.weights import load_weights
+
+
+def spec(backbone: str) -> ModelSpec:
+    return ModelSpec(backbone=backbone, se_reduction=None, image_px=64)
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def put_in_cache(hub_cache: Path, repository: str, backbone: str) -> Path:
+    folder = hub_cache / f"models--timm--{repository}"
+    file = folder / "snapshots" / ("0" * 40) / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("0" * 40)
+    save_file(timm.create_model(backbone).state_dict(), file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("backbone", "tag"),
+    [
+        ("resnet18", "a1_in1k"),
+        ("convnext_tiny", "fb_in1k"),
+        ("regnety_160", "swag_ft_in1k"),
+        ("resnet50", "a1_in1k"),
+        ("tf_efficientnet_b0", "aa_in1k"),
+        ("swin_small_patch4_window7_224", "ms_in1k"),
+    ],
+)
+def test_in1k_tags_leave_out_weights_that_saw_more(backbone: str, tag: str) -> None:
+    tags = in1k_tags(backbone)
+    assert (tag in tags) == (tag != "swag_ft_in1k")
+    assert not any(part in one for one in tags for part in ("in12k", "in22k", "in21k", "ns_jft", "swsl", "ssl", "dinov3"))
+
+
+@pytest.mark.parametrize("backbone", ["beitv2_base_patch16_224", "resnet50_clip", "vit_so400m_patch14_siglip_378"])
+def test_backbones_that_were_taught_by_more_than_in1k_have_no_in1k_tag(backbone: str) -> None:
+    assert in1k_tags(backbone) == []
+
+
+def test_no_weights_need_no_hub() -> None:
+    assert fetch_weights(spec("resnet18"), "none").file is None
+
+
+def test_cached_hub_weights_are_found_without_a_network(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = put_in_cache(hub_cache, "test_resnet.r160_in1k", "test_resnet")
+    monkeypatch.setattr(weight_sources, "_unreachable", pytest.fail)
+    source = fetch_weights(spec("test_resnet"), "in1k")
+    assert (source.tag, source.file) == ("test_resnet.r160_in1k", file)
+
+
+def test_hub_weights_bring_their_normalisation(hub_cache: Path) -> None:
+    put_in_cache(hub_cache, "tf_efficientnet_b0.ap_in1k", "tf_efficientnet_b0")
+    model = build(spec("tf_efficientnet_b0"))
+    assert model.mean_c[0].item() == pytest.approx(0.485)
+    report = load_weights(model, spec("tf_efficientnet_b0"), "in1k")
+    assert report.tag == "tf_efficientnet_b0.ap_in1k"
+    assert model.mean_c.flatten().tolist() == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+@pytest.mark.usefixtures("hub_cache")
+def test_without_a_hub_the_error_says_within_seconds_what_to_fetch_and_where_to_put_it(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weight_sources, "hf_hub_url", lambda repository, name: f"{endpoint}/{repository}/{name}")
+    start = time.perf_counter()
+    with pytest.raises(
+        InputError, match=r"hf download timm/resnet18\.a1_in1k model\.safetensors.*models--timm--resnet18\.a1_in1k"
+    ):
+        fetch_weights(spec("resnet18"), "in1k")
+    assert time.perf_counter() - start < 6
+
+
+@pytest.mark.usefixtures("hub_cache")
+def test_offline_mode_of_the_hub_client_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):
+        fetch_weights(spec("resnet18"), "in1k")
+
+
+def test_a_backbone_without_in1k_weights_names_those_it_has() -> None:
+    with pytest.raises(InputError, match=r"saw ImageNet-1k only \(it has vit_base_patch16_dinov3\.lvd1689m"):
+        fetch_weights(spec("vit_base_patch16_dinov3"), "in1k")
+
+
+def test_a_missing_weight_file_is_named() -> None:
+    with pytest.raises(InputError, match=r"weights 'nowhere\.safetensors': no such file"):
+        fetch_weights(spec("resnet18"), "nowhere.safetensors")
