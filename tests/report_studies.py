@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hpsearch.judge.intervals import auc_interval
 from hpsearch.layout import Result, RunLayout
 from hpsearch.metrics import score
 from hpsearch.report.result import write_result
 from hpsearch.report.tables import Predictions, write_predictions
 from hpsearch.search.engine import Engine
-from hpsearch.search.journal import Journal
+from hpsearch.search.fold import fold
+from hpsearch.search.journal import Journal, read_events
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome, Stretch
 
@@ -96,27 +99,24 @@ def _misfortune(engine: Engine, stretch: Stretch) -> bool:
 def make_run(directory: Path, num_trials: int = 24, *, stop_after: int | None = None) -> RunLayout:
     """A run directory as a run leaves it, without TensorBoard, tables and page; unfinished with `stop_after`."""
     layout = RunLayout(directory)
-    journal = simulate(num_trials, path=layout.journal, stop_after=stop_after)
-    journal.append(
-        {"event": "phase", "name": "prepare", "seconds": 14.0}, {"event": "phase", "name": "search", "seconds": 900.0}
-    )
-    events = journal.events
-    journal.close()
+    simulate(num_trials, path=layout.journal, stop_after=stop_after).close()
+    # A space of plain names has no limit on the network's parameters; a space file's journal says so here.
+    layout.journal.write_text(layout.journal.read_text().replace('"limits":{}', '"limits":{"num_parameters":200000000}', 1))
+    with layout.journal.open("a") as stream:
+        for name, seconds in (("prepare", 14.0), ("search", 900.0)):
+            stream.write(json.dumps({"event": "phase", "name": name, "seconds": seconds, "gpu_seconds": 0.0, "at": 0.0}) + "\n")
     layout.config.write_text(
         "command: python -m hpsearch.run --name <b>demo</b>\ncommit: 0123abc\n"
         "versions: {python: 3.11.7, torch: 2.14.1}\nhardware: {cores: 2, gpus: []}\n"
         "config: {seed: 3, search: {eta: 3.0, objective: auc}}\n"
     )
     if stop_after is None:
-        _finish(layout, events)
+        _finish(layout)
     return layout
 
 
-def _finish(layout: RunLayout, events: list[dict[str, Any]]) -> None:
-    from hpsearch.judge.intervals import auc_interval
-    from hpsearch.search.fold import fold
-
-    study = fold(events)
+def _finish(layout: RunLayout) -> None:
+    study = fold(read_events(layout.journal))
     best = study.best()
     assert best is not None
     random = np.random.default_rng(5)

@@ -1,0 +1,84 @@
+"""Everything that the page tells, as plain values; the page looks at nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from hpsearch.config import Objective
+from hpsearch.layout import Result
+from hpsearch.report.facts import SearchedParameter, objective_of, searched_parameters
+from hpsearch.report.quantities import Quantity, quantity
+from hpsearch.report.result import retrained
+from hpsearch.report.summary import StudySummary, summarise
+from hpsearch.report.tables import Predictions
+from hpsearch.search.fold import Study
+from hpsearch.search.types import TrialState
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageContent:
+    """One run."""
+
+    name: str
+    """Name of the run directory."""
+    study: Study
+    """What its journal says."""
+    made_at: datetime
+    """When the page was made."""
+    result: Result | None = None
+    """`result.json`; None while there is none."""
+    predictions: Predictions | None = None
+    """The retrained model's answers on the validation images; None while there are none."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """`config.yaml`: command, commit, versions, hardware, configuration."""
+    importance: Mapping[str, float] = field(default_factory=dict)
+    """Parameter → share of the variation of the objective that it explains; empty: not known."""
+
+    @cached_property
+    def summary(self) -> StudySummary:
+        """The study in a few numbers."""
+        return summarise(self.study)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What rungs compare."""
+        return objective_of(self.study)
+
+    @property
+    def score(self) -> Quantity:
+        """The objective's title and unit."""
+        return quantity(self.objective)
+
+    @cached_property
+    def searched(self) -> dict[str, SearchedParameter]:
+        """Searched parameters by name."""
+        return searched_parameters(self.study)
+
+    @cached_property
+    def best(self) -> TrialState | None:
+        """The trial that was, or would be, retrained."""
+        chosen = self.result["best"] if self.result else None
+        return self.study.trials.get(chosen["trial"]) if chosen else self.summary.best
+
+    @cached_property
+    def retraining(self) -> TrialState | None:
+        """The retraining as a trial."""
+        return retrained(self.result)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended for good."""
+        return self.result is not None and self.result["status"] == "done"
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Images at each rung, ascending."""
+        return tuple(self.study.rungs)
+
+    def rung_number(self, trial: TrialState) -> int:
+        """Rung that `trial` reached, from 1; 0: none."""
+        return sum(images in trial.values for images in self.rungs)

@@ -1,0 +1,219 @@
+"use strict";
+// Draws the page's figures in the colours of the present scheme, lets a trial be chosen, and sorts the table.
+(() => {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const touch = matchMedia("(pointer: coarse)").matches;
+  const specs = new Map();
+  let chosen = null;
+
+  // ---- colours: "$name", "$ramp:0.5", either with "@opacity"
+
+  function variable(name) {
+    return getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+  }
+
+  function channels(hex) {
+    return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  }
+
+  function colour(token) {
+    const [name, opacity] = token.slice(1).split("@");
+    const [kind, share] = name.split(":");
+    let rgb = null;
+    if (kind === "ramp") {
+      const [from, to] = [channels(variable("ramp-a")), channels(variable("ramp-b"))];
+      rgb = from.map((low, index) => Math.round(low + (to[index] - low) * Number(share)));
+    } else {
+      rgb = channels(variable(kind));
+    }
+    return `rgba(${rgb.join(",")},${opacity === undefined ? 1 : Number(opacity)})`;
+  }
+
+  function resolved(value) {
+    if (typeof value === "string") return value.startsWith("$") ? colour(value) : value;
+    if (Array.isArray(value)) return value.map(resolved);
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolved(item)]));
+    }
+    return value;
+  }
+
+  // ---- figures
+
+  function isPlain(value) {
+    return value && typeof value === "object" && !Array.isArray(value);
+  }
+
+  function merged(base, over) {
+    const result = { ...base };
+    for (const [key, value] of Object.entries(over)) {
+      result[key] = isPlain(value) && isPlain(base[key]) ? merged(base[key], value) : value;
+    }
+    return result;
+  }
+
+  function sharedLayout(width) {
+    const size = width < 500 ? 11 : 12.5;
+    const axis = {
+      automargin: true, gridcolor: "$line", linecolor: "$line", zeroline: false, ticks: "outside", tickcolor: "$line", ticklen: 4,
+      title: { standoff: 10, font: { size } },
+    };
+    return {
+      font: { family: getComputedStyle(document.body).fontFamily, size, color: "$muted" },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      margin: { l: 52, r: 14, t: 10, b: 44 },
+      dragmode: touch ? false : "zoom",
+      hovermode: "closest",
+      hoverlabel: { bgcolor: "$ink", bordercolor: "$ink", font: { color: "$paper", size: 12.5 }, align: "left" },
+      legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", font: { size } },
+      xaxis: axis,
+      yaxis: axis,
+    };
+  }
+
+  function selectedTrace(spec) {
+    const place = chosen === null ? undefined : spec.places[chosen];
+    return {
+      type: "scatter", mode: spec.placesMode, x: place ? place[0] : [], y: place ? place[1] : [],
+      name: chosen === null ? "" : `trial ${chosen}`, showlegend: false, hoverinfo: "skip",
+      line: { color: "$accent", width: 3 }, marker: { color: "$accent", size: 11, line: { width: 1.5, color: "$paper" } },
+    };
+  }
+
+  function draw(canvas) {
+    const spec = specs.get(canvas);
+    const traces = resolved([...spec.traces, selectedTrace(spec)]);
+    const layout = resolved(merged(sharedLayout(canvas.clientWidth), spec.layout));
+    // Given sizes are drawn at once; Plotly's own resizing would come too late for paper.
+    const size = { width: canvas.clientWidth, height: canvas.clientHeight };
+    Plotly.react(canvas, traces, { ...layout, ...size }, { displayModeBar: false });
+    if (!canvas.dataset.drawn) {
+      canvas.dataset.drawn = "yes";
+      canvas.on("plotly_click", (event) => {
+        const note = event.points[0].customdata;
+        if (Array.isArray(note) && Number.isInteger(note[0])) choose(note[0]);
+      });
+    }
+  }
+
+  function drawAll() {
+    for (const canvas of specs.keys()) draw(canvas);
+  }
+
+  function redrawOnResize() {
+    let width = root.clientWidth;
+    let pending = 0;
+    addEventListener("resize", () => {
+      if (root.clientWidth === width || "print" in root.dataset) return;
+      width = root.clientWidth;
+      cancelAnimationFrame(pending);
+      pending = requestAnimationFrame(drawAll);
+    });
+  }
+
+  // ---- a chosen trial
+
+  function choose(trial) {
+    chosen = trial;
+    for (const [canvas, spec] of specs) {
+      if (canvas.dataset.drawn && Object.keys(spec.places).length) draw(canvas);
+    }
+    for (const row of document.querySelectorAll("tr[data-trial]")) {
+      row.classList.toggle("selected", Number(row.dataset.trial) === chosen);
+    }
+    const bar = document.getElementById("selection");
+    bar.hidden = chosen === null;
+    if (chosen === null) return;
+    const row = document.getElementById(`trial-${chosen}`);
+    const state = row ? row.querySelector(".state").textContent.trim() : "";
+    document.getElementById("selection-text").textContent = `Trial ${chosen}: ${state}`;
+    document.getElementById("selection-row").href = `#trial-${chosen}`;
+  }
+
+  function listenForChoices() {
+    document.addEventListener("click", (event) => {
+      const button = event.target.closest("button.trial");
+      if (button) choose(Number(button.dataset.trial));
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") choose(null);
+    });
+    document.getElementById("selection-clear").addEventListener("click", () => choose(null));
+    document.getElementById("selection-row").addEventListener("click", (event) => {
+      const row = document.getElementById(`trial-${chosen}`);
+      if (!row) return;
+      event.preventDefault();
+      row.scrollIntoView({ block: "center" });
+      row.querySelector("button").focus({ preventScroll: true });
+    });
+  }
+
+  // ---- the table of trials
+
+  function compared(first, second) {
+    const numbers = [Number(first), Number(second)];
+    if (!numbers.some(Number.isNaN)) return numbers[0] - numbers[1];
+    return first.localeCompare(second);
+  }
+
+  function sortBy(heading) {
+    const table = heading.closest("table");
+    const column = [...heading.parentElement.children].indexOf(heading);
+    const descending = heading.getAttribute("aria-sort") === "ascending";
+    for (const other of heading.parentElement.children) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
+    const body = table.tBodies[0];
+    const rows = [...body.rows].map((row) => [row.cells[column].dataset.key, row]);
+    const filled = rows.filter(([key]) => key !== undefined);
+    filled.sort(([first], [second]) => (descending ? compared(second, first) : compared(first, second)));
+    body.append(...filled.map(([, row]) => row), ...rows.filter(([key]) => key === undefined).map(([, row]) => row));
+  }
+
+  function makeSortable() {
+    for (const button of document.querySelectorAll("button.sort")) {
+      button.addEventListener("click", () => sortBy(button.closest("th")));
+    }
+  }
+
+  // ---- paper: light colours, everything open
+
+  function preparePrint() {
+    root.dataset.print = "yes";
+    for (const detail of document.querySelectorAll("details")) detail.open = true;
+    drawAll();
+  }
+
+  function endPrint() {
+    delete root.dataset.print;
+    drawAll();
+  }
+
+  // ---- start: what is on screen first, the rest while the reader reads
+
+  function start() {
+    for (const canvas of document.querySelectorAll("[data-figure]")) {
+      specs.set(canvas, JSON.parse(document.getElementById(`data-${canvas.dataset.figure}`).textContent));
+    }
+    makeSortable();
+    listenForChoices();
+    redrawOnResize();
+    dark.addEventListener("change", drawAll);
+    addEventListener("beforeprint", preparePrint);
+    addEventListener("afterprint", endPrint);
+    const waiting = [...specs.keys()];
+    const next = () => {
+      const canvas = waiting.shift();
+      if (!canvas) {
+        root.dataset.ready = "yes";
+        return;
+      }
+      draw(canvas);
+      setTimeout(next, 0);
+    };
+    next();
+  }
+
+  start();
+})();
