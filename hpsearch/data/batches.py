@@ -1,0 +1,203 @@
+"""Batches on the device, gathered by index while the network works on the one before.
+
+A batch leaves as uint8 `images_bchw` in channels_last memory, just as the rows lie in the cache, and int64 `labels_b`.
+On a CPU it is gathered by a background thread; for a GPU that thread gathers into pinned memory and copies on a stream of
+its own, or, where the whole set fits, the set stays on the GPU and batches are gathered there.
+
+Axis legend: `n` images of the set, `b` images of the batch, `c`, `h`, `w` channel, height and width.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hpsearch.data.order import ImageOrder
+from hpsearch.data.training_data import LabelledImages
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+Positions = tuple[int, "NDArray[np.int64]"]
+"""Number of the first image of a batch, and the positions of its images in the set."""
+
+_QUEUED_BATCHES = 2
+_COPY_CHUNK = 4096
+_RESIDENT_SHARE_OF_TOTAL = 0.1  # of the GPU's memory, since ten trials may share it
+_RESIDENT_SHARE_OF_FREE = 0.25
+
+_resident: WeakKeyDictionary[LabelledImages, tuple[Tensor, Tensor]] = WeakKeyDictionary()
+"""Sets that this process keeps on its GPU, from trial to trial, as long as anybody holds the set."""
+
+
+def training_batches(
+    images: LabelledImages, *, batch_size: int, seed: int, balance: float, start_images: int, device: torch.device | str
+) -> Generator[tuple[Tensor, Tensor, int]]:
+    """Batches without end, in an order that depends on the seed and the images seen and on nothing else.
+
+    Args:
+        images: The set.
+        batch_size: Images of every batch.
+        seed: Of the order, see `ImageOrder`.
+        balance: Class balancing exponent in [0, 1].
+        start_images: Number of the first image; a resumed trial gives the images that it has seen.
+        device: Where batches go.
+
+    Yields:
+        uint8 `images_bchw` (channels_last), int64 `labels_b`, and the number of the batch's first image.
+    """
+    order = ImageOrder(images.labels_n, seed=seed, balance=balance)
+    starts = itertools.count(start_images, batch_size)
+    wanted = ((first, order.positions(first, batch_size)) for first in starts)
+    yield from _batches(images, wanted, batch_size, torch.device(device))
+
+
+def evaluation_batches(
+    images: LabelledImages, *, batch_size: int, device: torch.device | str
+) -> Generator[tuple[Tensor, Tensor]]:
+    """Every image once, in the order of the set; the last batch may be smaller.
+
+    Yields:
+        uint8 `images_bchw` (channels_last) and int64 `labels_b`.
+    """
+    positions_n = np.arange(len(images))
+    wanted = ((first, positions_n[first : first + batch_size]) for first in range(0, len(images), batch_size))
+    with contextlib.closing(_batches(images, wanted, batch_size, torch.device(device))) as batches:
+        for images_bchw, labels_b, _ in batches:
+            yield images_bchw, labels_b
+
+
+def _batches(
+    images: LabelledImages, wanted: Iterator[Positions], batch_size: int, device: torch.device
+) -> Generator[tuple[Tensor, Tensor, int]]:
+    if device.type != "cuda":
+        yield from _in_background(_gathered(images, positions) for positions in wanted)
+    elif (resident := _on_gpu(images, device)) is not None:
+        images_nhwc, labels_n = resident
+        for first, positions_b in wanted:
+            chosen_b = torch.from_numpy(positions_b).to(device, non_blocking=True)
+            yield images_nhwc[chosen_b].permute(0, 3, 1, 2), labels_n[chosen_b], first
+    else:
+        copier = _Copier(images, batch_size, device)
+        for copied in _in_background(copier.copied(positions) for positions in wanted):
+            yield copied.received()
+
+
+def _gathered(images: LabelledImages, positions: Positions) -> tuple[Tensor, Tensor, int]:
+    first, positions_b = positions
+    images_bhwc = np.take(np.asarray(images.images_nhwc), images.indices_n[positions_b], axis=0)
+    return torch.from_numpy(images_bhwc).permute(0, 3, 1, 2), torch.from_numpy(images.labels_n[positions_b]), first
+
+
+def _on_gpu(images: LabelledImages, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """The whole set on the GPU where it fits."""
+    known = _resident.get(images)
+    if known is not None and known[0].device == torch.empty(0, device=device).device:
+        return known
+    free, total = torch.cuda.mem_get_info(device)
+    num_bytes = len(images) * images.images_nhwc[0].nbytes
+    if num_bytes > min(_RESIDENT_SHARE_OF_TOTAL * total, _RESIDENT_SHARE_OF_FREE * free):
+        return None
+    images_nhwc = torch.empty((len(images), *images.images_nhwc.shape[1:]), dtype=torch.uint8, device=device)
+    for start in range(0, len(images), _COPY_CHUNK):
+        rows = images.indices_n[start : start + _COPY_CHUNK]
+        images_nhwc[start : start + len(rows)] = torch.from_numpy(np.take(np.asarray(images.images_nhwc), rows, axis=0))
+    _resident[images] = images_nhwc, torch.from_numpy(images.labels_n).to(device)
+    return _resident[images]
+
+
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """A batch whose copy to the GPU has been asked for on another stream."""
+
+    images_bhwc: Tensor
+    labels_b: Tensor
+    first: int
+    done: torch.cuda.Event
+
+    def received(self) -> tuple[Tensor, Tensor, int]:
+        """The batch, safe to use on the current stream; the host does not wait."""
+        stream = torch.cuda.current_stream(self.images_bhwc.device)
+        stream.wait_event(self.done)
+        self.images_bhwc.record_stream(stream)
+        self.labels_b.record_stream(stream)
+        return self.images_bhwc.permute(0, 3, 1, 2), self.labels_b, self.first
+
+
+class _Copier:
+    """Gathers batches into two pinned buffers in turn, and copies each to the GPU while the other is filled."""
+
+    def __init__(self, images: LabelledImages, batch_size: int, device: torch.device) -> None:
+        self._images = images
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._buffers = itertools.cycle([_pinned_buffers(images, batch_size), _pinned_buffers(images, batch_size)])
+
+    def copied(self, positions: Positions) -> _Copied:
+        """Gathers the batch at `positions` and starts its copy."""
+        first, positions_b = positions
+        size = len(positions_b)
+        images_bhwc, labels_b, buffer_free = next(self._buffers)
+        buffer_free.synchronize()
+        rows = self._images.indices_n[positions_b]
+        np.take(np.asarray(self._images.images_nhwc), rows, axis=0, out=images_bhwc.numpy()[:size], mode="clip")
+        labels_b.numpy()[:size] = self._images.labels_n[positions_b]
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(self._stream):
+            on_gpu = [part[:size].to(self._device, non_blocking=True) for part in (images_bhwc, labels_b)]
+            buffer_free.record(self._stream)
+            done.record(self._stream)
+        return _Copied(on_gpu[0], on_gpu[1], first, done)
+
+
+def _pinned_buffers(images: LabelledImages, batch_size: int) -> tuple[Tensor, Tensor, torch.cuda.Event]:
+    images_bhwc = torch.empty((batch_size, *images.images_nhwc.shape[1:]), dtype=torch.uint8, pin_memory=True)
+    labels_b = torch.empty(batch_size, dtype=torch.int64, pin_memory=True)
+    return images_bhwc, labels_b, torch.cuda.Event()  # type: ignore[no-untyped-call]
+
+
+def _in_background(source: Iterable[T]) -> Generator[T]:
+    """The items of `source`, made by a thread that keeps a few ahead, ends with this generator and passes errors on."""
+    made: queue.Queue[T | _End] = queue.Queue(_QUEUED_BATCHES)
+    stop = threading.Event()
+    thread = threading.Thread(target=_make, args=(source, made, stop), daemon=True, name="hpsearch-batches")
+    thread.start()
+    try:
+        while not isinstance(item := made.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        stop.set()
+        while thread.is_alive():
+            with contextlib.suppress(queue.Empty):  # it may be waiting for a place in the queue
+                made.get(timeout=0.01)
+
+
+def _make(source: Iterable[T], made: queue.Queue[T | _End], stop: threading.Event) -> None:
+    try:
+        for item in source:
+            made.put(item)
+            if stop.is_set():
+                return
+        made.put(_End(None))
+    except BaseException as error:  # all of them, or the consumer would wait for ever
+        made.put(_End(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Comes after the last item of a background thread."""
+
+    error: BaseException | None

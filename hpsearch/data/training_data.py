@@ -1,0 +1,97 @@
+"""Decoded training and validation images of one data set at one size, from the node's cache.
+
+Axis legend: `r` rows of the cache, `n` images of one set, `h`, `w`, `c` height, width and channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.data.cache import ImageCache, Progress, open_or_build
+from hpsearch.data.dataset import Dataset, ImageSet
+from hpsearch.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
+class LabelledImages:
+    """One set of decoded images: image i is `images_nhwc[indices_n[i]]`, its label `labels_n[i]`."""
+
+    images_nhwc: NDArray[np.uint8]
+    """Pixels, 0–255, RGB, square; mapped from the cache, whose rows hold the images of other sets too."""
+    labels_n: NDArray[np.int64]
+    """Label of each image of this set: 1 = deepfake, 0 = real; as long as `indices_n`."""
+    indices_n: NDArray[np.int64]
+    """Row of each image of this set; unreadable images are left out."""
+
+    def __len__(self) -> int:
+        return len(self.indices_n)
+
+    @property
+    def px(self) -> int:
+        """Side of the images."""
+        return int(self.images_nhwc.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrainingData:
+    """What a trial trains on and is evaluated on."""
+
+    train: LabelledImages
+    """Images to train on."""
+    val: LabelledImages
+    """Images that trials are compared on."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Path and reason of each image that could not be decoded."""
+
+
+def open_training_data(
+    dataset: Dataset,
+    *,
+    px: int,
+    cache_dir: Path,
+    num_workers: int,
+    max_unreadable_fraction: float,
+    progress: Progress | None = None,
+) -> TrainingData:
+    """Opens the decoded images of `dataset` at `px`, building the node's cache where it is missing.
+
+    All images lie in one cache, in the order of their paths, so that another split of the same images uses it too.
+
+    Raises:
+        InputError: too many unreadable images, or only one class left.
+        StorageError: see `open_or_build`.
+    """
+    paths = sorted({*dataset.train.paths, *dataset.val.paths})
+    cache = open_or_build(
+        paths,
+        px=px,
+        cache_dir=cache_dir,
+        num_workers=num_workers,
+        max_unreadable_fraction=max_unreadable_fraction,
+        progress=progress,
+    )
+    rows = {path: row for row, path in enumerate(paths)}
+    return TrainingData(
+        train=_labelled(dataset.train, cache, rows, "training"),
+        val=_labelled(dataset.val, cache, rows, "validation"),
+        unreadable=cache.unreadable,
+    )
+
+
+def _labelled(images: ImageSet, cache: ImageCache, rows: dict[str, int], what: str) -> LabelledImages:
+    row_n = np.array([rows[path] for path in images.paths], dtype=np.int64)
+    readable_n = cache.readable_n[row_n]
+    labels_n = images.labels_n[readable_n]
+    if len(np.unique(labels_n)) < 2:
+        raise InputError(
+            f"of the {len(images):,} {what} images, {len(labels_n):,} can be read, and those are of one class. "
+            "Replace the unreadable ones, or lower data.max_unreadable_fraction to see them."
+        )
+    return LabelledImages(images_nhwc=cache.images_nhwc, labels_n=labels_n, indices_n=row_n[readable_n])

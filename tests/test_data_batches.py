@@ -1,0 +1,130 @@
+"""Batches hold the images that the order names, and their thread ends with them."""
+
+import gc
+import threading
+import time
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from hpsearch.data.batches import evaluation_batches, training_batches
+from hpsearch.data.training_data import LabelledImages
+
+PX = 8
+
+
+def labelled_images(count: int = 40, rows: int = 50) -> LabelledImages:
+    """Every pixel of an image is its row, and every third row is a deepfake."""
+    images_nhwc = np.broadcast_to(np.arange(rows, dtype=np.uint8)[:, None, None, None], (rows, PX, PX, 3)).copy()
+    indices_n = np.random.default_rng(0).permutation(rows)[:count]
+    return LabelledImages(images_nhwc=images_nhwc, labels_n=(indices_n % 3 == 0).astype(np.int64), indices_n=indices_n)
+
+
+def rows_of(images_bchw: torch.Tensor) -> list[int]:
+    return images_bchw[:, 0, 0, 0].tolist()
+
+
+def threads() -> int:
+    return sum(thread.name == "hpsearch-batches" for thread in threading.enumerate())
+
+
+def train(
+    images: LabelledImages, *, start: int = 0, seed: int = 0, balance: float = 0.0, batch_size: int = 7, device: str = "cpu"
+):
+    return training_batches(images, batch_size=batch_size, seed=seed, balance=balance, start_images=start, device=device)
+
+
+def test_a_batch_is_uint8_in_channels_last_memory_with_its_labels() -> None:
+    images_bchw, labels_b, first = next(train(labelled_images()))
+    assert images_bchw.shape == (7, 3, PX, PX)
+    assert images_bchw.dtype == torch.uint8
+    assert images_bchw.is_contiguous(memory_format=torch.channels_last)
+    assert labels_b.dtype == torch.int64
+    assert first == 0
+    assert [row % 3 == 0 for row in rows_of(images_bchw)] == labels_b.bool().tolist()
+
+
+def test_one_pass_shows_every_image_of_the_set_once_and_no_other_row() -> None:
+    images = labelled_images()
+    seen = [row for batch, _, _ in islice(train(images, batch_size=8), 5) for row in rows_of(batch)]
+    assert sorted(seen) == sorted(images.indices_n.tolist())
+
+
+@pytest.mark.parametrize("balance", [0.0, 1.0])
+def test_batches_that_start_later_are_those_that_would_have_come(balance: float) -> None:
+    images = labelled_images()
+    whole = [(first, rows_of(batch)) for batch, _, first in islice(train(images, balance=balance), 30)]
+    resumed = [(first, rows_of(batch)) for batch, _, first in islice(train(images, balance=balance, start=70), 20)]
+    assert resumed == whole[10:]
+
+
+def test_balancing_evens_the_classes_out() -> None:
+    labels = torch.cat([labels_b for _, labels_b, _ in islice(train(labelled_images(), balance=1.0, batch_size=64), 32)])
+    assert labels.double().mean().item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_batch_that_is_kept_stays_as_it_was() -> None:
+    kept = list(islice(train(labelled_images()), 12))
+    again = list(islice(train(labelled_images()), 12))
+    assert all(torch.equal(one[0], other[0]) for one, other in zip(kept, again, strict=True))
+
+
+def test_evaluation_goes_through_the_set_in_order() -> None:
+    images = labelled_images()
+    batches = list(evaluation_batches(images, batch_size=16, device="cpu"))
+    assert [len(labels_b) for _, labels_b in batches] == [16, 16, 8]
+    assert [row for images_bchw, _ in batches for row in rows_of(images_bchw)] == images.indices_n.tolist()
+    assert torch.cat([labels_b for _, labels_b in batches]).tolist() == images.labels_n.tolist()
+    assert threads() == 0
+
+
+def test_batches_are_gathered_ahead() -> None:
+    images = labelled_images()
+    batches = train(images)
+    next(batches)
+    time.sleep(0.2)
+    images.images_nhwc[:] = 255
+    assert rows_of(next(batches)[0]) != [255] * 7
+    batches.close()
+
+
+def test_the_thread_ends_when_the_batches_are_closed() -> None:
+    batches = train(labelled_images())
+    next(batches)
+    assert threads() == 1
+    batches.close()
+    assert threads() == 0
+
+
+def test_the_thread_ends_when_the_batches_are_forgotten() -> None:
+    batches = train(labelled_images())
+    next(batches)
+    del batches
+    gc.collect()
+    assert threads() == 0
+
+
+def test_an_error_while_gathering_reaches_the_consumer() -> None:
+    images = labelled_images()
+    beyond = LabelledImages(images_nhwc=images.images_nhwc, labels_n=images.labels_n, indices_n=images.indices_n + 1000)
+    with pytest.raises(IndexError, match="out of bounds"):
+        next(train(beyond))
+    assert threads() == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_gpu_gets_the_same_batches(monkeypatch: pytest.MonkeyPatch, resident: bool) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    if not resident:
+        monkeypatch.setattr("hpsearch.data.batches._RESIDENT_SHARE_OF_TOTAL", 0.0)
+    images = labelled_images()
+    on_cpu = list(islice(train(images, batch_size=16), 20))
+    on_gpu = list(islice(train(images, batch_size=16, device="cuda"), 20))
+    for (cpu_bchw, cpu_labels_b, _), (gpu_bchw, gpu_labels_b, _) in zip(on_cpu, on_gpu, strict=True):
+        assert gpu_bchw.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(cpu_bchw, gpu_bchw.cpu())
+        assert torch.equal(cpu_labels_b, gpu_labels_b.cpu())
