@@ -12,6 +12,10 @@ import numpy as np
 from hpsearch.config import Params, ParamValue
 
 Kind = Literal["float", "int", "categorical"]
+NEAR_STD = 0.2
+"""Standard deviation of a draw around a value, in ranges."""
+NEAR_KEEPS_CHOICE = 0.75
+"""Probability that a draw around a choice keeps it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +77,13 @@ class Dimension:
         if self.kind == "categorical":
             return self.choices[int(random.integers(len(self.choices)))]
         return self.from_unit(float(random.random()))
+
+    def near(self, value: ParamValue, random: np.random.Generator) -> ParamValue:
+        """A value around `value`: normal with a fifth of the range as standard deviation; a choice mostly stays."""
+        if isinstance(value, str) or self.kind == "categorical":
+            return value if random.random() < NEAR_KEEPS_CHOICE else self.draw(random)
+        unit = self.to_unit(value) + NEAR_STD * float(random.normal())
+        return self.from_unit(min(max(unit, 0.0), 1.0))
 
     def from_unit(self, unit: float) -> ParamValue:
         """The value of a range at `unit` in [0, 1], so that a uniform `unit` gives the prior."""

@@ -18,6 +18,7 @@ from hpsearch.search.sampler_choice import make_proposer
 from hpsearch.search.scheduler import Begin, next_promotion, next_step
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome, Stretch, TrialState
+from hpsearch.search.warm_start import earlier_events
 
 MAX_RETRIES = 3
 """Times that a stretch is handed out again after its worker was lost."""
@@ -36,7 +37,15 @@ class Engine:
         self._proposer = make_proposer(space, config)
 
     @classmethod
-    def open(cls, space: Space, config: EngineConfig, journal: Journal, *, identity: Mapping[str, Any] | None = None) -> Engine:
+    def open(
+        cls,
+        space: Space,
+        config: EngineConfig,
+        journal: Journal,
+        *,
+        identity: Mapping[str, Any] | None = None,
+        earlier: Mapping[str, Study] | None = None,
+    ) -> Engine:
         """Begins the study of an empty journal, or continues the one that the journal tells of.
 
         Trials that were running are handed out again from their last rung, first.
@@ -46,9 +55,12 @@ class Engine:
             config: How; `num_trials` may differ from what the journal says.
             journal: Open for writing.
             identity: What else a continued study may not change, such as the fingerprint of its data.
+            earlier: Name → study whose trials the sampler shall know as well; journaled once, so that a later call may leave
+                them out.
 
         Raises:
-            InputError: the journal is of a different study; the message shows the differences.
+            InputError: the journal is of a different study (the message shows the differences), or an earlier study has none
+                of the names of this space.
         """
         header = _header(space, config, identity or {})
         engine = cls(space, config, journal)
@@ -57,6 +69,10 @@ class Engine:
         else:
             engine._take(header)
         engine._take({"event": "budget", "num_trials": config.num_trials})
+        known = {trial.source for trial in engine._study.earlier}
+        for source, study in (earlier or {}).items():
+            for event in earlier_events(space, study, source, config.seed) if source not in known else []:
+                engine._take(event)
         for trial in engine._study.trials.values():
             if trial.running:
                 engine._take(_stopped(trial.number, "restart", "the driver was started again"))

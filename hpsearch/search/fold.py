@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hpsearch.search.rung_table import RungTable
-from hpsearch.search.types import Outcome, TrialState
+from hpsearch.search.types import EarlierTrial, Outcome, TrialState
 
 FINAL = frozenset({Outcome.COMPLETED, Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
 """Outcomes after which a trial is never handed out again."""
@@ -22,6 +22,8 @@ class Study:
         """Every trial by number, in order of suggestion."""
         self.rungs: dict[int, RungTable] = {}
         """Images → what was filed there; ascending."""
+        self.earlier: list[EarlierTrial] = []
+        """Trials of earlier studies that the sampler knows."""
         self.queue: list[int] = []
         """Trials whose stretch was cut short, in the order in which they will be handed out again."""
         self.num_trials: int | None = None
@@ -81,6 +83,11 @@ class Study:
         self.num_trials = event["num_trials"]
         self._earlier_seconds = self.driven_seconds
         self._opened_at = self.last_at = event.get("at") or 0.0
+
+    def _earlier(self, event: Mapping[str, Any]) -> None:
+        self.earlier.append(
+            EarlierTrial(source=event["source"], number=event["trial"], params=dict(event["params"]), quality=event["quality"])
+        )
 
     def _suggested(self, event: Mapping[str, Any]) -> None:
         number = event["trial"]
@@ -144,6 +151,7 @@ class Study:
 _HANDLERS = {
     "study": Study._study,
     "budget": Study._budget,
+    "earlier": Study._earlier,
     "suggested": Study._suggested,
     "started": Study._started,
     "rung": Study._rung,

@@ -5,6 +5,7 @@ Schema, version 1. Every event has `event` (its kind) and `at` (Unix seconds; fo
     study      first line: `version`, `space` (canonical content), `rungs` (images, ascending), `eta`, `seed`, `sampler`,
                `identity` (what else identifies the study, flat); none of it changes
     budget     `num_trials` (most trials to start, null: no limit): a driver opened the journal with this; the last one counts
+    earlier    `source`, `trial`, `params`, `quality`: a trial of an earlier study that the sampler shall know (`--warm-start`)
     suggested  `trial` (from 0, without gaps), `params`, `origin` (`start` or the sampler's name)
     started    `trial`, `slot`, `from_images`, `to_images`: a slot trains it from one rung to the next; with
                `from_images` > 0 it was promoted from that rung, also where it goes on in place

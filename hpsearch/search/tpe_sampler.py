@@ -16,7 +16,7 @@ from hpsearch.config import Params, ParamValue
 from hpsearch.search.dimension import Condition, Dimension
 from hpsearch.search.fold import Study
 from hpsearch.search.optuna_space import CONSTRAINT, INFEASIBLE, distribution_of
-from hpsearch.search.sampler import random_generator
+from hpsearch.search.sampler import Prior, random_generator
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome, TrialState
 
@@ -45,20 +45,26 @@ class TpeProposer:
         for dimension in space.dimensions:
             self._groups.setdefault(dimension.when, []).append(dimension)
         self._cache: dict[int, tuple[Any, FrozenTrial]] = {}
+        self._earlier: list[FrozenTrial] = []
 
     def propose(self, study: Study, number: int) -> Params:
         """The configuration that TPE expects most of, given `study`."""
         random = random_generator(self._seed, number)
+        prior = Prior(self._space, random)
         sampler = TPESampler(seed=int(random.integers(2**32)), multivariate=True, constant_liar=True)
-        history = [self._frozen(trial) for trial in _remembered(study)]
+        history = self.history(study)
         drawn: dict[str, ParamValue] = {}
 
         def choose(dimension: Dimension, params: Params) -> ParamValue:
             if dimension.key not in drawn:
                 drawn.update(self._drawn_group(sampler, history, number, dimension.when))
-            return drawn[dimension.key] if dimension.key in drawn else dimension.draw(random)
+            return drawn[dimension.key] if dimension.key in drawn else prior.draw(dimension)
 
         return self._space.complete(choose)
+
+    def history(self, study: Study) -> list[FrozenTrial]:
+        """What TPE is told: earlier studies' trials, and those of this one that it remembers."""
+        return self._told_earlier(study) + [self._frozen(trial) for trial in _remembered(study)]
 
     def _drawn_group(
         self, sampler: TPESampler, history: list[FrozenTrial], number: int, when: tuple[Condition, ...]
@@ -70,6 +76,20 @@ class TpeProposer:
         blank.number = number
         return sampler.sample_relative(_study_view(trials), blank, {key: self._distributions[key] for key in keys})
 
+    def _told_earlier(self, study: Study) -> list[FrozenTrial]:
+        """Trials of earlier studies, as if they had been paused at a rung below the first."""
+        for index in range(len(self._earlier), len(study.earlier)):
+            trial = study.earlier[index]
+            frozen = self._made(
+                trial.params,
+                state=OptunaState.PRUNED,
+                intermediate_values={} if trial.quality is None else {0: trial.quality},
+                constraints={CONSTRAINT: 1.0} if trial.quality is None else None,
+            )
+            frozen.number = -1 - index
+            self._earlier.append(frozen)
+        return self._earlier[: len(study.earlier)]
+
     def _frozen(self, trial: TrialState) -> FrozenTrial:
         signature = (_optuna_state(trial), trial.outcome, len(trial.values))
         cached = self._cache.get(trial.number)
@@ -79,18 +99,21 @@ class TpeProposer:
         return cached[1]
 
     def _told(self, trial: TrialState) -> FrozenTrial:
-        coordinates = self._space.coordinates(trial.params)
         state = _optuna_state(trial)
-        frozen = create_trial(
+        frozen = self._made(
+            trial.params,
             state=state,
             value=trial.value if state == OptunaState.COMPLETE else None,
-            params=dict(coordinates),
-            distributions={key: self._distributions[key] for key in coordinates},
             intermediate_values=dict(trial.values),
             constraints={CONSTRAINT: 1.0} if trial.outcome in INFEASIBLE else None,
         )
         frozen.number = trial.number
         return frozen
+
+    def _made(self, params: Params, **told: Any) -> FrozenTrial:
+        coordinates = self._space.coordinates(params)
+        distributions = {key: self._distributions[key] for key in coordinates}
+        return create_trial(params=dict(coordinates), distributions=distributions, **told)
 
 
 def _optuna_state(trial: TrialState) -> OptunaState:

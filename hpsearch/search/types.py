@@ -54,6 +54,20 @@ class Stretch:
     """The next rung; on a True answer to its report the trial goes on to the rung after it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierTrial:
+    """A trial of an earlier study, as knowledge for the sampler; no part of the study itself."""
+
+    source: str
+    """Which study."""
+    number: int
+    """Its number there."""
+    params: Params
+    """A whole configuration of the present space: its own values where they fit."""
+    quality: float | None
+    """Rank in its study, 1 for the best and 0 for the worst; None: it could not be trained."""
+
+
 @dataclass(kw_only=True, slots=True)
 class TrialState:
     """What the journal says of one trial."""
