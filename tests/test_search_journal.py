@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpsearch.errors import StorageError
@@ -32,11 +33,11 @@ def names(path: Path) -> list[str]:
 
 def test_events_are_read_again_as_they_were_taken_in(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run" / "journal.jsonl", clock=lambda: 12.5)
-    event = journal.stamped({**EVENT, "rungs": (1, 3), "metrics": {1: math.nan}})
+    event = journal.stamped({**EVENT, "rungs": (1, np.int64(3)), "metrics": {1: np.float32("nan"), 2: math.inf}})
     journal.append([event])
     journal.close()
     assert read_events(tmp_path / "run" / "journal.jsonl") == [event] == journal.events
-    assert event == {**EVENT, "rungs": [1, 3], "metrics": {"1": None}, "at": 12.5}
+    assert event == {**EVENT, "rungs": [1, 3], "metrics": {"1": None, "2": None}, "at": 12.5}
 
 
 def test_a_torn_last_line_is_left_out_and_then_cut_off(tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ MISTAKES = {
     "pixel range": ("image_px: {low: 64, high: 100}", r"image_px\.high is 100; it must be a multiple of 32"),
     "step": ("image_px: {low: 64, high: 128, step: 20}", r"image_px: step is 20; it must be a positive multiple of 32"),
     "step beyond": ("batch_size: {low: 8, high: 30, step: 8}", r"batch_size: high 30 is not low 8 plus a multiple of 8"),
+    "full training": ("epochs: {low: 1, high: 10}", r":1: epochs: trials are compared at .* one value under `fixed:`"),
     "fixed of a wrong type": ("fixed: {batch_size: many}", r"batch_size is 'many'; it must be an integer from 2 to 8192"),
     "fixed yes": ("fixed: {balance: yes}", r"balance is True; it must be a number from 0 to 1"),
     "fixed list": ("fixed: [1, 2]", r"`fixed` must hold names and values"),

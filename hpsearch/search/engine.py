@@ -229,9 +229,10 @@ def _check_same_study(found: Event, wanted: Event, path: str) -> None:
         if was.get(key) != now.get(key)
     ]
     if differences:
+        more = [f"  … and {len(differences) - 10} more"] if len(differences) > 10 else []
         raise InputError(
             f"{path} holds a different study; what identifies a study cannot change:\n"
-            + "\n".join(differences)
+            + "\n".join(differences[:10] + more)
             + "\nTake these back to continue it, or begin a new study with another --name."
         )
 

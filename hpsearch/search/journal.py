@@ -29,6 +29,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from hpsearch.errors import StorageError
 from hpsearch.search.journal_file import FileStore
 
@@ -145,7 +147,9 @@ def _line(event: Event) -> bytes:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
+    """JSON has no NaN and no infinity, which become null, and no numbers of numpy."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -34,7 +34,7 @@ class FileStore:
         """
         self._path = path
         self._sleep = sleep
-        self._lock_path = path.with_name(path.name + ".lock").absolute()
+        self._lock_path = path.resolve().with_name(path.name + ".lock")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock_fd = self._locked()

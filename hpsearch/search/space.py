@@ -45,7 +45,7 @@ class Space:
         """Reads a space file.
 
         Args:
-            path: YAML file, see DESIGN of the README, "A space file".
+            path: YAML file; see those in `search_spaces/`.
             vocabulary: What its names mean.
             overrides: Parameter → value that fixes it in place of what the file says (`--set fixed.NAME=VALUE`).
 

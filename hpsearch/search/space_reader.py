@@ -16,6 +16,8 @@ from hpsearch.search.vocabulary import Vocabulary, checked_value
 
 BACKBONE = "backbone"
 """The parameter whose value has a family."""
+FIDELITY = ("images_per_trial", "epochs")
+"""Parameters that decide how long a full training is; rungs need one answer for all trials."""
 
 
 class SpaceReader:
@@ -81,6 +83,9 @@ class SpaceReader:
 
     def _read_entry(self, entry: Entry) -> list[Placed]:
         items: dict[str, Node] = entry.node.value
+        if self._vocabulary is not None and entry.name in FIDELITY:
+            rule = "trials are compared at the same number of images, so it cannot be searched"
+            self._problems.add(entry.node.where, f"{entry.name}: {rule}. Give one value under `fixed:`.")
         whens = (*entry.whens, items["when"]) if "when" in items else entry.whens
         conditions = self._conditions(entry.name, whens)
         is_range = any(key in RANGE_KEYS for key in items) or self._vocabulary is None
