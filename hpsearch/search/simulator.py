@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hpsearch.config import Params
@@ -52,6 +52,8 @@ def simulate(
     budget_images: int | None = None,
     seconds_per_image: float | Callable[[Params], float] = 1.0,
     loses_worker: Callable[[Stretch], bool] = lambda _: False,
+    milestones: Sequence[int] = (),
+    at_milestone: Callable[[], None] = lambda: None,
 ) -> SimulationResult:
     """Drives `engine` with `num_workers` virtual workers until it has finished or the budget is used.
 
@@ -65,8 +67,11 @@ def simulate(
         budget_images: Images that all workers may train in this call; None: until the engine has finished.
         seconds_per_image: Speed of a worker, the same for all or by configuration.
         loses_worker: Whether this stretch will lose its worker, at the moment when it would have reported.
+        milestones: Smaller budgets, ascending, at which to look at the engine on the way.
+        at_milestone: Called once for each of them, when the engine knows what it would know had that been the budget.
     """
-    return _Simulation(engine, evaluate, budget_images, seconds_per_image, loses_worker).run(num_workers)
+    simulation = _Simulation(engine, evaluate, budget_images, seconds_per_image, loses_worker)
+    return simulation.run(num_workers, list(milestones), at_milestone)
 
 
 class _Simulation:
@@ -89,13 +94,16 @@ class _Simulation:
         self._busy: dict[int, _Piece] = {}
         self._due: list[tuple[float, int]] = []
 
-    def run(self, num_workers: int) -> SimulationResult:
+    def run(self, num_workers: int, milestones: list[int], at_milestone: Callable[[], None]) -> SimulationResult:
         idle = list(range(num_workers))
         while True:
             idle = [slot for slot in idle if not self._hand_out(slot)]
             if not self._due:
                 return self._result(self._done_images)
             end_seconds, slot = heapq.heappop(self._due)
+            while milestones and self._images_at(end_seconds) > milestones[0]:
+                milestones.pop(0)
+                at_milestone()
             if self._images_at(end_seconds) > self._budget_images:
                 return self._interrupt()
             self._now = end_seconds
