@@ -47,14 +47,16 @@ def value_at(params: dict[str, Any], images: int, seed: int) -> float:
     return float(np.clip(0.5 + quality * (1 - math.exp(-images / slowness)) + noise, 0, 1))
 
 
-def simulate(num_trials: int = 12, *, slots: int = 2, stop_after: int | None = None, path: Path | None = None) -> Journal:
+def simulate(
+    num_trials: int = 12, *, slots: int = 2, stop_after: int | None = None, path: Path | None = None, seed: int = 3
+) -> Journal:
     """The journal of a whole study, or of one that still goes on after `stop_after` rungs."""
     journal = Journal.in_memory() if path is None else Journal(path)
-    config = EngineConfig(rungs=RUNGS, num_trials=num_trials, sampler="random", seed=3)
+    config = EngineConfig(rungs=RUNGS, num_trials=num_trials, sampler="random", seed=seed)
     identity = {"search.objective": "auc", "data.source": "sample"}
     engine = Engine.open(Space.from_dict(SPACE), config, journal, identity=identity)
     free, running, rungs = list(range(slots)), {}, 0
-    while not engine.finished:
+    while not engine.finished and rungs != stop_after:
         while free and (stretch := engine.next(free[0])) is not None:
             running[free.pop(0)] = stretch
         slot, stretch = running.popitem()
@@ -68,8 +70,6 @@ def simulate(num_trials: int = 12, *, slots: int = 2, stop_after: int | None = N
                 to_images=engine.study.next_rung(stretch.to_images),
             )
         rungs += 1
-        if rungs == stop_after:
-            break
     return journal
 
 
@@ -96,10 +96,10 @@ def _misfortune(engine: Engine, stretch: Stretch) -> bool:
     return stretch.trial in outcomes
 
 
-def make_run(directory: Path, num_trials: int = 24, *, stop_after: int | None = None) -> RunLayout:
+def make_run(directory: Path, num_trials: int = 24, *, stop_after: int | None = None, seed: int = 3) -> RunLayout:
     """A run directory as a run leaves it, without TensorBoard, tables and page; unfinished with `stop_after`."""
     layout = RunLayout(directory)
-    simulate(num_trials, path=layout.journal, stop_after=stop_after).close()
+    simulate(num_trials, path=layout.journal, stop_after=stop_after, seed=seed).close()
     # A space of plain names has no limit on the network's parameters; a space file's journal says so here.
     layout.journal.write_text(layout.journal.read_text().replace('"limits":{}', '"limits":{"num_parameters":200000000}', 1))
     with layout.journal.open("a") as stream:

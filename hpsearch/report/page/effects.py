@@ -11,7 +11,7 @@ from hpsearch.config import ParamValue
 from hpsearch.report import wording
 from hpsearch.report.facts import SearchedParameter
 from hpsearch.report.page.content import PageContent
-from hpsearch.report.page.figure import Figure, Trace, axis, ramp
+from hpsearch.report.page.figure import Figure, Trace, axis, hover, ramp
 from hpsearch.report.page.trial_marks import BEST_WIDTH, points, rung_label
 from hpsearch.report.summary import usable
 from hpsearch.search.types import TrialState
@@ -77,22 +77,21 @@ def _positions(parameter: SearchedParameter, trials: Sequence[TrialState]) -> li
 
 def _scale(parameter: SearchedParameter) -> dict[str, Any]:
     if parameter.choices:
-        ticks = list(range(len(parameter.choices)))
         return {
-            "tickvals": ticks,
-            "ticktext": [wording.value(choice) for choice in parameter.choices],
-            "range": [-0.5, len(ticks) - 0.5],
+            "tickvals": list(range(len(parameter.choices))),
+            "ticktext": [hover(wording.value(choice)) for choice in parameter.choices],
+            "range": [-0.5, len(parameter.choices) - 0.5],
             "showgrid": False,
         }
-    if not parameter.log:
-        return {}
-    decades = range(math.ceil(math.log10(float(parameter.low or 1))), math.floor(math.log10(float(parameter.high or 1))) + 1)
-    ticks = [10.0**decade for decade in decades]
-    return (
-        {"type": "log", "tickvals": ticks, "ticktext": [wording.value(tick) for tick in ticks]}
-        if len(ticks) > 1
-        else {"type": "log"}
-    )
+    return _decades(parameter) if parameter.log else {}
+
+
+def _decades(parameter: SearchedParameter) -> dict[str, Any]:
+    """A logarithmic axis with a tick at each power of ten, where there are two of them."""
+    low, high = math.log10(float(parameter.low or 1)), math.log10(float(parameter.high or 1))
+    ticks = [10.0**decade for decade in range(math.ceil(low), math.floor(high) + 1)]
+    shown = {"tickvals": ticks, "ticktext": [wording.value(tick) for tick in ticks]} if len(ticks) > 1 else {}
+    return {"type": "log", **shown}
 
 
 def parallel_figure(content: PageContent) -> Figure | None:
@@ -220,7 +219,7 @@ def _label(column: int, height: float, text: object, anchor: str = "middle") -> 
     return {
         "x": column,
         "y": height,
-        "text": wording.value(text),
+        "text": hover(wording.value(text)),
         "showarrow": False,
         "xanchor": "left",
         "xshift": 6,
@@ -233,7 +232,7 @@ def _label(column: int, height: float, text: object, anchor: str = "middle") -> 
 def _short(name: str) -> str:
     """`augment.jpeg.p` on two lines."""
     head, dot, last = name.rpartition(".")
-    return f"{head}{dot}<br>{last}" if len(name) > 12 and dot else name
+    return hover(f"{head}{dot}", last) if len(name) > 12 and dot else hover(name)
 
 
 def importance_figure(content: PageContent) -> Figure | None:
@@ -249,7 +248,7 @@ def importance_figure(content: PageContent) -> Figure | None:
                 "type": "bar",
                 "orientation": "h",
                 "x": [share for _, share in ranked],
-                "y": [name for name, _ in ranked],
+                "y": [hover(name) for name, _ in ranked],
                 "marker": {"color": "$completed"},
                 "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from hpsearch.report.page.configuration import searched_settings
 from hpsearch.report.page.content import PageContent
@@ -16,7 +17,11 @@ def honest_notes(content: PageContent) -> list[str]:
 
 def _about_the_run(content: PageContent) -> Iterator[str]:
     if content.result is None:
-        yield "This run has not ended: every number here may still change, and nothing has been retrained yet."
+        last = datetime.fromtimestamp(content.study.last_at, tz=content.made_at.tzinfo)
+        yield (
+            "This run has not ended: every number here may still change, and nothing has been retrained yet. "
+            f"Its last event is of {last:%-d %B, %H:%M}; if nothing trains any more, the same command continues it."
+        )
     elif content.result["status"] != "done":
         yield "This run was interrupted. The same command continues it."
     best = content.best

@@ -73,18 +73,18 @@
     };
   }
 
-  function selectedTrace(spec) {
-    const place = chosen === null ? undefined : spec.places[chosen];
-    return {
-      type: "scatter", mode: spec.placesMode, x: place ? place[0] : [], y: place ? place[1] : [],
-      name: chosen === null ? "" : `trial ${chosen}`, showlegend: false, hoverinfo: "skip",
+  function chosenTraces(spec) {
+    const place = spec.places[chosen];
+    if (!place) return [];
+    return [{
+      type: "scatter", mode: spec.placesMode, x: place[0], y: place[1], name: "chosen", showlegend: false, hoverinfo: "skip",
       line: { color: "$accent", width: 3 }, marker: { color: "$accent", size: 11, line: { width: 1.5, color: "$paper" } },
-    };
+    }];
   }
 
   function draw(canvas) {
     const spec = specs.get(canvas);
-    const traces = resolved([...spec.traces, selectedTrace(spec)]);
+    const traces = resolved([...spec.traces, ...chosenTraces(spec)]);
     const layout = resolved(merged(sharedLayout(canvas.clientWidth), spec.layout));
     // Given sizes are drawn at once; Plotly's own resizing would come too late for paper.
     const size = { width: canvas.clientWidth, height: canvas.clientHeight };
@@ -133,6 +133,7 @@
   }
 
   function listenForChoices() {
+    if (!document.getElementById("selection")) return;
     document.addEventListener("click", (event) => {
       const button = event.target.closest("button.trial");
       if (button) choose(Number(button.dataset.trial));

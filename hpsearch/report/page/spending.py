@@ -69,7 +69,7 @@ def _bars(name: str, what: str, spent: Spent, rows: list[str]) -> Figure:
                     "orientation": "h",
                     "name": state,
                     "x": [seconds / 60 for seconds, _ in cells],
-                    "y": rows,
+                    "y": [hover(row) for row in rows],
                     "marker": {"color": f"${state}"},
                     "customdata": [
                         hover(f"{row}, {state}", f"{seconds / 60:.1f} min", f"{images:,} images")

@@ -1,0 +1,51 @@
+"""`python -m hpsearch.report RUN [RUN …]`: writes tables and page of runs again; several are also compared on one page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hpsearch.cli import Parser, guarded
+
+
+def parser() -> Parser:
+    """The command's options."""
+    options = Parser(
+        prog="python -m hpsearch.report",
+        description="Writes trials.csv and report.html of runs again, also of runs that still go on; compares several runs.",
+    )
+    options.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directory, e.g. runs/first")
+    options.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="page that compares several runs (default: comparison.html beside the first one)",
+    )
+    return options
+
+
+def command(argv: list[str]) -> int:
+    """Writes everything and prints where the pages are."""
+    options = parser().parse_args(argv)
+    from hpsearch.layout import RunLayout
+    from hpsearch.report.rebuild import rebuild
+
+    contents = [rebuild(run) for run in options.runs]
+    for run in options.runs:
+        print(RunLayout(run).page)
+    if len(contents) > 1:
+        from hpsearch.report.page.comparison import write_comparison
+
+        out = options.out or options.runs[0].resolve().parent / "comparison.html"
+        write_comparison(out, contents)
+        print(out)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return guarded(command, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

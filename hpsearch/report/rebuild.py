@@ -1,0 +1,127 @@
+"""Everything that follows from a run's journal, written again: trials.csv, TensorBoard's events, the page.
+
+Nothing is locked: this also works on a run that still goes on, and shows it as it stands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hpsearch.errors import InputError
+from hpsearch.layout import RunLayout
+from hpsearch.report.page.content import PageContent
+from hpsearch.report.page.render import write_page
+from hpsearch.report.result import read_result, retrained
+from hpsearch.report.tables import read_predictions, write_trials
+from hpsearch.report.tensorboard import TensorBoardWriter
+from hpsearch.search.fold import Study, fold
+from hpsearch.search.journal import Event, read_events
+
+
+def rebuild(run: Path, importance: Mapping[str, float] | None = None) -> PageContent:
+    """Writes tables and page of `run` again, and its TensorBoard events where there are none; returns what the page tells.
+
+    Args:
+        run: A run directory.
+        importance: Parameter → share of the variation that it explains; None: the page leaves that out.
+
+    Raises:
+        InputError: `run` is no run directory, or its study has not begun.
+        StorageError: it cannot be read or written.
+    """
+    layout = RunLayout(run)
+    events = run_events(layout)
+    study = fold(events)
+    content = dataclasses.replace(content_of(layout, study, importance), path=_path(events))
+    if not any(layout.trials.glob("*/*.tfevents.*")):
+        _write_tensorboard(layout, study, events, content)
+    write_views(layout, content)
+    return content
+
+
+def write_views(layout: RunLayout, content: PageContent) -> None:
+    """Replaces trials.csv and report.html; the driver calls it now and then while the run goes on.
+
+    Raises:
+        StorageError: the run directory cannot be written.
+    """
+    write_trials(layout, content.study)
+    write_page(layout, content)
+
+
+def content_of(layout: RunLayout, study: Study, importance: Mapping[str, float] | None = None) -> PageContent:
+    """What the page tells of `study`, with the result and the configuration that its directory holds.
+
+    Raises:
+        InputError: one of these files is broken.
+    """
+    return PageContent(
+        name=layout.root.resolve().name,
+        study=study,
+        made_at=datetime.now().astimezone(),
+        result=read_result(layout),
+        predictions=read_predictions(layout),
+        config=_config(layout),
+        importance=importance or {},
+    )
+
+
+def run_events(layout: RunLayout) -> list[Event]:
+    """The journal of a run.
+
+    Raises:
+        InputError: this is no run directory, or its study has not begun.
+        StorageError: the journal is broken.
+    """
+    if not layout.journal.is_file():
+        what = "is no run directory: it has no journal.jsonl" if layout.root.is_dir() else "is no directory"
+        raise InputError(f"{layout.root} {what}. Give the directory of a run{_runs_near(layout.root)}.")
+    events = read_events(layout.journal)
+    if not any(event["event"] == "study" for event in events):
+        raise InputError(f"{layout.root}: its study has not begun, so there is nothing to show yet.")
+    return events
+
+
+def _runs_near(given: Path) -> str:
+    """Runs below `given` or beside it, to choose from."""
+    for folder in (given, given.parent, Path("runs")):
+        runs = sorted(journal.parent for journal in folder.glob("*/journal.jsonl"))
+        if runs:
+            return f", for example {', '.join(map(str, runs[:3]))}"
+    return ", for example runs/NAME"
+
+
+def _path(events: list[Event]) -> tuple[tuple[int, float], ...]:
+    """How the best completed trial rose with the images trained."""
+    study = Study()
+    path: list[tuple[int, float]] = []
+    for event in events:
+        study.apply(event)
+        if event["event"] == "rung" and event["images"] == study.top:
+            best = max(path[-1][1], event["value"]) if path else event["value"]
+            path.append((study.images_trained, best))
+    return tuple(path)
+
+
+def _config(layout: RunLayout) -> Mapping[str, Any]:
+    if not layout.config.is_file():
+        return {}
+    try:
+        config = yaml.safe_load(layout.config.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{layout.config} is not valid YAML ({error}). Mend or remove it.") from error
+    return config if isinstance(config, dict) else {}
+
+
+def _write_tensorboard(layout: RunLayout, study: Study, events: list[Event], content: PageContent) -> None:
+    writer = TensorBoardWriter(layout, study)
+    writer.replay(events)
+    retraining = retrained(content.result)
+    if retraining is not None and not any(layout.retrain.glob("*.tfevents.*")):
+        writer.retrained(retraining)

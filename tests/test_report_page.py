@@ -1,0 +1,307 @@
+"""The page in real Chromium, offline: every section drawn, no error, no request, names harmless, usable by keyboard."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from report_studies import HOSTILE, make_run
+
+from hpsearch.layout import RunLayout
+from hpsearch.report.page.comparison import write_comparison
+from hpsearch.report.page.content import PageContent
+from hpsearch.report.page.detector import calibration_error, confusion, operating_points
+from hpsearch.report.page.notes import honest_notes
+from hpsearch.report.page.render import render_page
+from hpsearch.report.rebuild import content_of, rebuild, run_events
+from hpsearch.report.tables import Predictions
+from hpsearch.search.fold import fold
+
+SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
+IMPORTANCE = {"lr": 0.6, "backbone": 0.3, "augment.jpeg.p": 0.1}
+SECTIONS = ["result", "search", "parameters", "budget", "detector", "trials", "reproduce"]
+FIGURES = [
+    "history",
+    "curves",
+    "importance",
+    "parallel",
+    "spent-rung",
+    "spent-backbone",
+    "roc",
+    "roc-small",
+    "calibration",
+    "spread",
+]
+
+# Runs in the page once it is ready, and leaves what it found in the document.
+PROBE = """
+<script>
+(() => {
+  const found = {};
+  const report = () => {
+    const note = document.createElement("pre");
+    note.id = "probe";
+    note.textContent = JSON.stringify(found);
+    document.body.append(note);
+  };
+  const look = () => {
+    if (!document.documentElement.dataset.ready) return setTimeout(look, 20);
+    found.figures = Object.fromEntries([...document.querySelectorAll("[data-figure]")].map((canvas) => {
+      const marks = canvas.querySelectorAll(".trace path, .trace .point, .scatterlayer path.js-line, .points path").length;
+      return [canvas.dataset.figure, marks];
+    }));
+    found.sections = [...document.querySelectorAll("section")].map((section) => [section.id, section.innerText.trim().length]);
+    found.requests = performance.getEntriesByType("resource").map((entry) => entry.name);
+    found.title = document.title;
+    found.unnamed = [...document.querySelectorAll("button, a")].filter((one) => !one.textContent.trim()).length;
+    found.sideways = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+    if (document.querySelector(".trials")) interact(found);
+    report();
+  };
+  const interact = (found) => {
+    const order = () => [...document.querySelectorAll(".trials tbody tr")].map((row) => Number(row.dataset.trial));
+    const heading = [...document.querySelectorAll("button.sort")].find((one) => one.textContent.startsWith("AUC at 18,000"));
+    heading.click();
+    found.ascending = order();
+    heading.click();
+    found.descending = order();
+    found.sorted = heading.closest("th").getAttribute("aria-sort");
+    const best = document.querySelector("tr.best");
+    best.querySelector("button.trial").click();
+    found.chosen = document.getElementById("selection-text").textContent;
+    const history = document.querySelector('[data-figure="history"]');
+    const marked = () => history.data.filter((trace) => trace.name === "chosen").map((trace) => trace.x);
+    found.marked = marked();
+    document.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
+    found.cleared = document.getElementById("selection").hidden && marked().length === 0;
+  };
+  look();
+})();
+</script>
+"""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    return program
+
+
+def browse(chromium: str, page: Path, profile: Path, *options: str) -> tuple[str, list[str]]:
+    """The document as Chromium leaves it, and what its console said; without network."""
+    flags = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]
+    flags += [
+        "disable-component-update",
+        "disable-sync",
+        "hide-scrollbars",
+        "enable-logging=stderr",
+        "virtual-time-budget=20000",
+    ]
+    offline = ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}"]
+    done = subprocess.run(
+        [chromium, *(f"--{flag}" for flag in flags), *offline, *options, page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def probed(chromium: str, page: Path, folder: Path, *options: str) -> tuple[dict[str, Any], list[str]]:
+    """What `PROBE` found in `page`, and the console."""
+    copy = folder / "probed.html"
+    copy.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
+    dom, console = browse(chromium, copy, folder / "profile", "--dump-dom", *options)
+    answer = re.search(r'<pre id="probe">(.*?)</pre>', dom, re.DOTALL)
+    assert answer, f"the page never became ready: {console}"
+    return json.loads(html.unescape(answer[1])), console
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    layout = make_run(tmp_path_factory.mktemp("page") / "faces <i>&amp;", 40)
+    rebuild(layout.root, IMPORTANCE)
+    return layout
+
+
+@pytest.fixture(scope="module")
+def content(layout: RunLayout) -> PageContent:
+    return content_of(layout, fold(run_events(layout)))
+
+
+@pytest.fixture(scope="module")
+def seen(chromium: str, layout: RunLayout, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[str]]:
+    return probed(chromium, layout.page, tmp_path_factory.mktemp("probe"), "--window-size=1200,900")
+
+
+def test_page_opens_offline_without_console_messages_or_requests(seen: tuple[dict[str, Any], list[str]]) -> None:
+    found, console = seen
+    assert console == []
+    assert found["requests"] == []
+
+
+def test_every_section_has_content(seen: tuple[dict[str, Any], list[str]]) -> None:
+    sections = dict(seen[0]["sections"])
+    assert list(sections) == SECTIONS
+    assert min(sections.values()) > 60
+
+
+def test_every_figure_is_drawn(seen: tuple[dict[str, Any], list[str]]) -> None:
+    figures = seen[0]["figures"]
+    assert set(FIGURES) <= set(figures)
+    assert sum(name.startswith("effect-") for name in figures) == 8
+    assert [name for name, marks in figures.items() if not marks] == []
+
+
+def test_names_and_messages_stay_text(seen: tuple[dict[str, Any], list[str]], layout: RunLayout) -> None:
+    assert seen[0]["title"] == "faces <i>&amp; – hpsearch"
+    page = layout.page.read_text()
+    assert HOSTILE not in page
+    assert html.escape(HOSTILE, quote=False).split('"')[0] in page
+
+
+def test_table_sorts_by_a_heading_with_absent_values_last(seen: tuple[dict[str, Any], list[str]], content: PageContent) -> None:
+    found, top = seen[0], content.study.top
+    completed = sorted(
+        (number for number, trial in content.study.trials.items() if top in trial.values),
+        key=lambda number: content.study.trials[number].values[top],
+    )
+    assert len(completed) > 2
+    assert found["ascending"][: len(completed)] == completed
+    assert found["descending"][: len(completed)] == completed[::-1]
+    assert found["sorted"] == "descending"
+
+
+def test_chosen_trial_is_marked_in_the_plots_until_escape(seen: tuple[dict[str, Any], list[str]], content: PageContent) -> None:
+    assert content.best is not None
+    assert seen[0]["chosen"] == f"Trial {content.best.number}: completed · best"
+    assert seen[0]["marked"] == [[content.best.number]]
+    assert seen[0]["cleared"]
+
+
+def test_every_control_has_a_name(seen: tuple[dict[str, Any], list[str]]) -> None:
+    assert seen[0]["unnamed"] == 0
+
+
+def test_page_fits_a_phone_and_the_running_study_has_no_detector_yet(chromium: str, tmp_path: Path) -> None:
+    layout = make_run(tmp_path / "going", 12, stop_after=9)
+    rebuild(layout.root)
+    frame = tmp_path / "phone.html"
+    copy = tmp_path / "inner.html"
+    copy.write_text(layout.page.read_text().replace("</body>", f"{PROBE}</body>"))
+    # Headless Chromium has a smallest window of 500 px; a frame can be narrower.
+    reader = "const read = () => { const note = inner.contentDocument.getElementById('probe');"
+    reader += " if (!note) return setTimeout(read, 50); document.body.append(note.cloneNode(true)); }; read();"
+    frame.write_text(f'<iframe id="inner" src="{copy.name}" width="390" height="800"></iframe><script>{reader}</script>')
+    dom, console = browse(chromium, frame, tmp_path / "profile", "--dump-dom", "--allow-file-access-from-files")
+    found = json.loads(html.unescape(re.findall(r'<pre id="probe">(.*?)</pre>', dom, re.DOTALL)[0]))
+    assert console == []
+    assert found["sideways"] is False
+    assert [section for section, _ in found["sections"]] == [name for name in SECTIONS if name != "detector"]
+    assert [name for name, marks in found["figures"].items() if not marks] == []
+
+
+@pytest.mark.slow
+def test_screenshots_in_both_schemes_are_kept_and_differ(chromium: str, layout: RunLayout, tmp_path: Path) -> None:
+    from PIL import Image
+
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    brightness = []
+    for scheme, options in (("light", []), ("dark", ["--force-dark-mode"])):
+        file = SCREENSHOTS / f"report-{scheme}.png"
+        browse(chromium, layout.page, tmp_path / scheme, "--window-size=1200,6400", f"--screenshot={file}", *options)
+        brightness.append(float(np.asarray(Image.open(file).convert("L")).mean()))
+    assert brightness[0] > 200
+    assert brightness[1] < 60
+
+
+def test_comparison_of_runs_shows_scores_course_and_differences(chromium: str, tmp_path: Path) -> None:
+    page = tmp_path / "comparison.html"
+    runs = [make_run(tmp_path / name, 12, seed=seed) for name, seed in (("one", 3), ("two", 4))]
+    write_comparison(page, [rebuild(run.root) for run in runs])
+    found, console = probed(chromium, page, tmp_path)
+    assert console == []
+    assert [section for section, _ in found["sections"]] == ["scores", "course", "configurations", "asked"]
+    assert found["figures"]["paths"] >= 2
+
+
+def embedded_figures(page: str) -> dict[str, dict[str, Any]]:
+    return {name: json.loads(text) for name, text in re.findall(r'id="data-([\w-]+)">(.*?)</script>', page, re.DOTALL)}
+
+
+def with_colours(value: Any) -> Any:
+    """Tokens as the page's script resolves them, with one colour for all."""
+    if isinstance(value, str):
+        return "rgba(1,2,3,0.5)" if re.fullmatch(r"\$[a-z-]+(:[\d.]+)?(@[\d.]+)?", value) else value
+    if isinstance(value, dict):
+        return {key: with_colours(item) for key, item in value.items()}
+    return [with_colours(item) for item in value] if isinstance(value, list) else value
+
+
+def test_every_figure_uses_only_what_plotly_knows(layout: RunLayout) -> None:
+    figures = embedded_figures(layout.page.read_text())
+    assert set(FIGURES) <= set(figures)
+    for spec in figures.values():
+        go.Figure(data=with_colours(spec["traces"]), layout=with_colours(spec["layout"]))
+
+
+def test_page_refers_to_nothing_outside_itself(layout: RunLayout) -> None:
+    page = layout.page.read_text()
+    assert page.count("plotly.js v") == 1
+    assert "default-src 'none'" in page
+    without_plotly = page.replace(re.findall(r"<script>(.*?)</script>", page, re.DOTALL)[0], "")
+    assert re.findall(r'(?:src|href)="(?:https?:)?//[^"]*"', without_plotly) == []
+
+
+def test_study_before_its_first_value_still_has_a_page(tmp_path: Path) -> None:
+    layout = make_run(tmp_path / "new", 4, stop_after=0)
+    page = render_page(content_of(layout, fold(run_events(layout))))
+    assert "No trial has reached a rung yet" in page
+    assert embedded_figures(page) == {}
+
+
+def test_notes_say_that_the_chosen_score_leans_high_and_how_few_images_a_small_rate_has(content: PageContent) -> None:
+    notes = " ".join(honest_notes(content))
+    assert "The 1,000 validation images also chose this configuration among 40 trials" in notes
+    assert re.search(r"With \d+ real images a false-positive rate of 0\.001 is 0\.\d images", notes)
+    assert "2 of 40 trials gave no usable result (1 diverged, 1 failed)" in notes
+
+
+def test_notes_of_an_unfinished_run_say_so_first(tmp_path: Path) -> None:
+    layout = make_run(tmp_path / "going", 12, stop_after=3)
+    notes = honest_notes(content_of(layout, fold(run_events(layout))))
+    assert notes[0].startswith("This run has not ended")
+    assert notes[1].startswith("No usable trial has reached the full budget of 18,000 images")
+
+
+def predictions(labels: list[int], probabilities: list[float]) -> Predictions:
+    names = tuple(map(str, range(len(labels))))
+    return Predictions(names=names, labels_n=np.array(labels), probabilities_n=np.array(probabilities))
+
+
+def test_operating_points_count_real_images_called_fake() -> None:
+    reals = [0.9] + [0.1] * 199
+    points = operating_points(predictions([0] * 200 + [1, 1], [*reals, 0.95, 0.5]))
+    assert [(point.fpr, point.tpr, point.num_false) for point in points] == [(0.01, 1.0, 1), (0.005, 1.0, 1), (0.001, 0.5, 0)]
+
+
+def test_calibration_error_is_zero_for_honest_and_large_for_boastful_probabilities() -> None:
+    labels = [0, 0, 0, 1] * 100
+    assert calibration_error(predictions(labels, [0.25] * 400)) < 0.02
+    assert calibration_error(predictions(labels, [0.99] * 400)) == pytest.approx(0.74, abs=0.02)
+
+
+def test_confusion_is_taken_at_one_half() -> None:
+    found = confusion(predictions([0, 0, 1, 1], [0.4, 0.5, 0.5, 0.1]))
+    assert found == {"real": {"called real": 1, "called fake": 1}, "deepfake": {"called real": 1, "called fake": 1}}
