@@ -175,9 +175,12 @@ class RunConfig:
 
 
 OPERATIONAL = frozenset(
-    {"name", "out", "address", "budget", "resources", "train", "final", "data.cache_dir", "data.max_unreadable_fraction"}
+    {
+        *("name", "out", "address", "budget", "resources", "train", "final"),
+        *("space", "data.source", "data.cache_dir", "data.max_unreadable_fraction"),
+    }
 )
-"""Keys that may differ when a study continues; everything else identifies it."""
+"""Keys that may differ when a study continues; everything else identifies it, with the content of data and space."""
 
 
 def identity(config: RunConfig) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_budget_and_resources_do_not_identify_a_study_but_data_and_seed_do() -> 
     config = RunConfig()
     same = with_overrides(config, ["budget.trials=9", "resources.max_slots=1", "data.cache_dir=/elsewhere", "address=auto"])
     assert identity(same) == identity(config)
-    for option in ("seed=1", "data.source=elsewhere", "search.eta=4", "data.val_fraction=0.3"):
+    for option in ("seed=1", "search.objective=accuracy", "search.eta=4", "data.val_fraction=0.3"):
         assert identity(with_overrides(config, [option])) != identity(config)
 
 
