@@ -68,8 +68,9 @@ def test_a_study_continues_from_every_byte_at_which_its_journal_could_be_cut() -
 def test_a_broken_line_in_the_middle_is_an_error_with_its_number(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text(f"{json.dumps(EVENT)}\nnot an event\n{json.dumps(EVENT)}\n")
-    with pytest.raises(StorageError, match=r"journal\.jsonl:2: not an event of a study\. Restore"):
-        read_events(path)
+    for opens in (read_events, Journal, Journal):
+        with pytest.raises(StorageError, match=r"journal\.jsonl:2: not an event of a study\. Restore"):
+            opens(path)
 
 
 def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:

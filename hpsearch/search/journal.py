@@ -100,10 +100,14 @@ class Journal:
         self.path = path
         self._store: Store = FileStore(path) if store is None else store
         self._clock = clock
-        data = self._store.read()
-        self.events, num_good_bytes = _parsed(data, str(path))
-        if num_good_bytes < len(data):
-            self._store.cut(num_good_bytes)
+        try:
+            data = self._store.read()
+            self.events, num_good_bytes = _parsed(data, str(path))
+            if num_good_bytes < len(data):
+                self._store.cut(num_good_bytes)
+        except BaseException:
+            self._store.close()
+            raise
 
     @classmethod
     def in_memory(cls, events: Iterable[Event] = ()) -> Journal:

@@ -34,11 +34,16 @@ class FileStore:
         """
         self._path = path
         self._sleep = sleep
-        self._lock_path = path.resolve().with_name(path.name + ".lock")
+        real_path = path.resolve()
+        self._lock_path = real_path.with_name(real_path.name + ".lock")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock_fd = self._locked()
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                self._lock_fd = self._locked()
+            except BaseException:
+                os.close(self._fd)
+                raise
             self._num_bytes = os.fstat(self._fd).st_size
         except OSError as error:
             raise StorageError(
