@@ -1,0 +1,209 @@
+"""Connects this process to Ray: one of its own inside this machine, or a cluster that is there already."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+
+import hpsearch
+from hpsearch.errors import ClusterError
+from hpsearch.execute.auth import prepare_cluster_token, prepare_local_token
+from hpsearch.execute.messages import first_line
+from hpsearch.execute.resources import NodeResources
+
+OBJECT_STORE_BYTES = (256 * 2**20, 2 * 2**30)
+"""Least and most memory of a local object store; a search passes nothing large through it."""
+OBJECT_STORE_FRACTION = 0.05
+"""Share of the machine's memory for it, within these bounds; Ray's default is 30 %."""
+REACH_SECONDS = 5.0
+"""How long a cluster's address may take to answer."""
+SESSION_PREFIX = "hpsearch-ray-"
+MAX_TEMP_DIR_CHARS = 40
+"""Ray adds 66 characters for its sockets, whose paths have at most 107."""
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A connection to Ray."""
+
+    address: str
+    """As given; empty: a Ray of our own."""
+    owned: bool
+    """Whether `close` disconnects, and ends what `connect` started."""
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @property
+    def is_local(self) -> bool:
+        """A Ray of our own inside this machine."""
+        return not self.address
+
+    def nodes(self) -> list[NodeResources]:
+        """The live nodes, and what Ray may hand out of each."""
+        return [
+            NodeResources(
+                name=str(node["NodeManagerAddress"] if self.address else node["NodeManagerHostname"]),
+                cpus=float(node["Resources"].get("CPU", 0)),
+                gpus=float(node["Resources"].get("GPU", 0)),
+            )
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if node["Alive"]
+        ]
+
+    def close(self) -> None:
+        """Disconnects; a Ray of our own ends with all its processes and files."""
+        self._stack.close()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def connect(address: str, *, tune_dir: Path, plugins: Sequence[str] = ()) -> Cluster:
+    """Connects to the Ray cluster at `address`, or starts a Ray of our own.
+
+    A process that is connected already stays so.
+
+    Args:
+        address: empty for a Ray of our own; `auto`, `HOST:PORT`, or `ray://HOST:PORT`.
+        tune_dir: where the token goes if the home directory cannot be written.
+        plugins: the user's modules; they travel with hpsearch where code has to be shipped.
+
+    Raises:
+        ClusterError: nothing answers at the address, the token is missing or wrong, or Ray does not start.
+    """
+    if ray.is_initialized():
+        return Cluster(address=address, owned=False)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    cluster = Cluster(address=address, owned=True)
+    try:
+        if address:
+            _join(address, plugins)
+        else:
+            prepare_local_token(tune_dir)
+            _start(cluster._stack.enter_context(_session_dir()))
+        cluster._stack.callback(ray.shutdown)
+        _silence()
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
+
+
+def _start(temp_dir: Path) -> None:
+    try:
+        ray.init(
+            include_dashboard=False,
+            object_store_memory=_object_store_bytes(),
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(temp_dir),
+        )
+    except Exception as error:
+        ray.shutdown()
+        logs = _kept_logs(temp_dir)
+        raise ClusterError(f"Ray does not start on this machine: {first_line(error)}. Its logs are in {logs}.") from error
+
+
+def _join(address: str, plugins: Sequence[str]) -> None:
+    _check_reachable(address)
+    token_file = prepare_cluster_token(address)
+    try:
+        ray.init(address=address, runtime_env=_code_to_ship(plugins), log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:
+        token = f"the token in {token_file}" if token_file else "RAY_AUTH_MODE=disabled"
+        raise ClusterError(
+            f"--address {address}: cannot connect with {token}: {first_line(error)}. Check that the cluster runs there and "
+            "was started with RAY_AUTH_MODE=token and the same token."
+        ) from error
+
+
+def _code_to_ship(plugins: Sequence[str]) -> dict[str, Any]:
+    """The runtime environment: hpsearch itself, by exactly one route.
+
+    Inside a submitted job the code came with the job, and a second route would clash with it.
+    """
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        return {}
+    package = str(Path(hpsearch.__file__).parent)
+    return {"py_modules": [package, *(_path_of(plugin) for plugin in plugins)]}
+
+
+def _path_of(plugin: str) -> str:
+    spec = importlib.util.find_spec(plugin.split(".")[0])
+    if spec is None or spec.origin is None:
+        raise ClusterError(f"plugins={plugin}: no such Python module here. Install it, or start from its directory.")
+    origin = Path(spec.origin)
+    return str(origin.parent if origin.name == "__init__.py" else origin)
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for a minute or more."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdigit():
+        raise ClusterError(f"--address {address}: expected auto, HOST:PORT or ray://HOST:PORT.")
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"--address {address}: nothing answers there within {REACH_SECONDS:g} s ({error}). Check the address, and that the "
+            "head's port (6379; 10001 for ray://) is open from this machine."
+        ) from error
+
+
+def _silence() -> None:
+    # Notes of the raylet on lost workers; they reach the study as `lost`, and the rest stays in Ray's log files.
+    ray._private.worker._worker_logs_enabled = False
+    logging.getLogger("ray").setLevel(logging.ERROR)
+
+
+def _object_store_bytes() -> int:
+    least, most = OBJECT_STORE_BYTES
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(min(most, max(least, OBJECT_STORE_FRACTION * memory)))
+
+
+@contextlib.contextmanager
+def _session_dir() -> Iterator[Path]:
+    """A directory for Ray's sockets and logs; removed at the end, and those of killed runs with it."""
+    parent = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(parent) + len(SESSION_PREFIX) + 9 > MAX_TEMP_DIR_CHARS:
+        parent = "/tmp"
+    _remove_left_behind(Path(parent))
+    directory = Path(tempfile.mkdtemp(prefix=SESSION_PREFIX, dir=parent))
+    with (directory / "owner.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remove_left_behind(parent: Path) -> None:
+    # A killed driver cannot clean up; its lock died with it.
+    for lock_file in parent.glob(f"{SESSION_PREFIX}*/owner.lock"):
+        with contextlib.suppress(OSError), lock_file.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock_file.parent, ignore_errors=True)
+
+
+def _kept_logs(temp_dir: Path) -> Path:
+    kept = temp_dir.with_name(temp_dir.name + "-failed")
+    with contextlib.suppress(OSError):
+        shutil.copytree(temp_dir / "session_latest" / "logs", kept, dirs_exist_ok=True)
+    return kept

@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM: once asks for an orderly end, twice ends the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from hpsearch.errors import EXIT_INTERRUPTED
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""SIGUSR1 is what SLURM sends ahead of its time limit."""
+
+
+class Interrupt:
+    """Whether an orderly end was asked for."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler."""
+        if self.requested:
+            sys.stderr.write("interrupted twice: ending at once\n")
+            sys.stderr.flush()
+            os._exit(EXIT_INTERRUPTED)
+        self.requested = True
+
+
+@contextmanager
+def catch_interrupts() -> Iterator[Interrupt]:
+    """Catches interrupts while the block runs; outside of the main thread, where Python cannot, it never sees one."""
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    previous = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    try:
+        yield interrupt
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

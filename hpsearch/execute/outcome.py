@@ -1,0 +1,82 @@
+"""The one place that decides what an exception inside a stretch means."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from dataclasses import dataclass
+
+from hpsearch.errors import DivergedError, HpsearchError, InfeasibleError, StorageError
+from hpsearch.search.types import Outcome
+
+STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN})
+"""Disk full, quota, read-only, I/O error, mount gone: never the trial's fault."""
+
+ALLOCATION_MESSAGES = ("out of memory", "can't allocate memory", "cannot allocate memory")
+"""How torch words a failed allocation where it has no class of its own for it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What follows from an exception inside a stretch."""
+
+    outcome: Outcome | None
+    """How the trial ends; None: the trial is not to blame, and the search stops with `error`."""
+    message: str
+    """One line for the journal."""
+    trace: str
+    """Traceback, for the log."""
+    restart_worker: bool = False
+    """Whether the process may be spoiled for the next trial: memory or the device's context."""
+    error: HpsearchError | None = None
+    """What the search stops with, where the trial is not to blame."""
+
+    @property
+    def is_storage(self) -> bool:
+        """Whether waiting may help."""
+        return isinstance(self.error, StorageError)
+
+
+def judge_exception(error: Exception) -> Verdict:
+    """What `error`, raised inside a stretch, means for the trial, the worker and the search."""
+    trace = "".join(traceback.format_exception(error))
+    message = _one_line(error)
+    if isinstance(error, DivergedError):
+        return Verdict(outcome=Outcome.DIVERGED, message=message, trace=trace)
+    if _is_out_of_memory(error):
+        return Verdict(outcome=Outcome.INFEASIBLE, message=message, trace=trace, restart_worker=True)
+    if isinstance(error, InfeasibleError):
+        return Verdict(outcome=Outcome.INFEASIBLE, message=message, trace=trace)
+    if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
+        where = error.filename or "a file of the run"
+        storage = StorageError(f"cannot write or read {where}: {error.strerror}. Free the disk, or mount it again.")
+        return Verdict(outcome=None, message=message, trace=trace, error=storage)
+    if isinstance(error, HpsearchError):
+        return Verdict(outcome=None, message=message, trace=trace, error=error)
+    return Verdict(outcome=Outcome.FAILED, message=message, trace=trace, restart_worker=_is_device_error(error))
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, (MemoryError, _torch_class("OutOfMemoryError"))):
+            return True
+        if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in ALLOCATION_MESSAGES):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _is_device_error(error: Exception) -> bool:
+    return isinstance(error, _torch_class("AcceleratorError")) or "CUDA error" in str(error)
+
+
+def _torch_class(name: str) -> type[BaseException] | tuple[()]:
+    # Only a process that has loaded torch can hold one of its exceptions; loading it here would cost seconds.
+    torch = sys.modules.get("torch")
+    return getattr(torch, name, ())
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

@@ -1,0 +1,94 @@
+"""What one trial gets of a machine, and how many trials run at the same time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpsearch.config import ResourcesConfig
+from hpsearch.errors import ClusterError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeResources:
+    """What Ray may hand out of one node."""
+
+    name: str
+    """Address or host name."""
+    cpus: float
+    """CPU cores."""
+    gpus: float
+    """GPUs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialResources:
+    """What one trial gets, and how many there are at a time."""
+
+    cpus: float
+    """CPU cores of one trial; a fraction shares one."""
+    gpus: float
+    """GPUs of one trial; a fraction shares one."""
+    slots: int
+    """Trials that run at the same time."""
+
+    @property
+    def num_threads(self) -> int:
+        """Threads that a trial computes with."""
+        return max(1, math.floor(self.cpus))
+
+
+def plan_resources(config: ResourcesConfig, nodes: Sequence[NodeResources]) -> TrialResources:
+    """What each trial gets on these nodes, and the number of slots.
+
+    Raises:
+        ClusterError: no node can hold one trial; the message has what was asked and what there is.
+    """
+    most_gpus = max((node.gpus for node in nodes), default=0.0)
+    gpus = _checked_gpus(config.gpus_per_trial if config.gpus_per_trial is not None else float(most_gpus > 0))
+    cpus = config.cpus_per_trial if config.cpus_per_trial is not None else _share_of_cores(nodes, gpus)
+    if not cpus > 0:
+        raise ClusterError(f"resources.cpus_per_trial is {cpus:g}; a trial needs a core or a share of one.")
+    slots = sum(_trials_on(node, cpus, gpus) for node in nodes)
+    if slots == 0:
+        raise ClusterError(_too_much(cpus, gpus, nodes))
+    if config.max_slots is not None:
+        if config.max_slots < 1:
+            raise ClusterError(f"resources.max_slots is {config.max_slots}; it must be at least 1. Leave it out for no limit.")
+        slots = min(slots, config.max_slots)
+    return TrialResources(cpus=cpus, gpus=gpus, slots=slots)
+
+
+def _checked_gpus(gpus: float) -> float:
+    if gpus < 0 or (gpus > 1 and gpus != int(gpus)):
+        raise ClusterError(f"resources.gpus_per_trial is {gpus:g}; it must be 0, a fraction of one GPU, or a whole number.")
+    return gpus
+
+
+def _trials_by_gpu(node: NodeResources, gpus: float) -> int:
+    if 0 < gpus < 1:  # a trial's share lies on one GPU
+        return math.floor(node.gpus) * math.floor(1 / gpus + 1e-9)
+    return math.floor(node.gpus / gpus)
+
+
+def _trials_on(node: NodeResources, cpus: float, gpus: float) -> int:
+    by_cpu = math.floor(node.cpus / cpus + 1e-9)
+    return by_cpu if gpus == 0 else min(by_cpu, _trials_by_gpu(node, gpus))
+
+
+def _share_of_cores(nodes: Sequence[NodeResources], gpus: float) -> float:
+    if gpus == 0:
+        return 1.0
+    shares = [node.cpus / trials for node in nodes if node.cpus > 0 and (trials := _trials_by_gpu(node, gpus)) > 0]
+    share = min(shares, default=1.0)
+    # Ray counts in 1/10000; rounding up would leave a GPU without its last trial.
+    return float(math.floor(share)) if share >= 1 else math.floor(share * 10_000) / 10_000
+
+
+def _too_much(cpus: float, gpus: float, nodes: Sequence[NodeResources]) -> str:
+    table = ", ".join(f"{node.name}: {node.cpus:g} CPU, {node.gpus:g} GPU" for node in nodes) or "no live node"
+    return (
+        f"a trial asks for {cpus:g} CPU and {gpus:g} GPU, and no node has that many ({table}). "
+        "Lower resources.cpus_per_trial or resources.gpus_per_trial with --set, or add a larger node."
+    )

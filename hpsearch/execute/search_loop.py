@@ -1,0 +1,152 @@
+"""Runs a search on Ray Tune until the engine, a budget or the user ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from ray import tune
+from ray.tune.execution.placement_groups import PlacementGroupFactory
+
+from hpsearch.execute.checkpoints import CheckpointKeeper
+from hpsearch.execute.interrupt import Interrupt, catch_interrupts
+from hpsearch.execute.progress import ProgressReader
+from hpsearch.execute.resources import TrialResources
+from hpsearch.execute.session import Ending, SearchEvent, SearchSession
+from hpsearch.execute.stretch import MakeRunner
+from hpsearch.execute.trainable import StretchTrainable
+from hpsearch.execute.tune_scheduler import EngineScheduler
+from hpsearch.execute.tune_search import EngineSearch
+from hpsearch.layout import RunLayout
+from hpsearch.search.engine import Engine
+
+TUNE_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 the older output prints nothing at all
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files of Tune's own
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # Tune's state is never restored
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they come back as verdicts and are logged once
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1e9",  # resources are compared before the start
+}
+
+
+class _Watch(tune.Stopper):
+    """What Tune calls at each turn of its loop, at least every 0.1 s."""
+
+    def __init__(
+        self, session: SearchSession, scheduler: EngineScheduler, interrupt: Interrupt, reader: ProgressReader
+    ) -> None:
+        self._session, self._scheduler, self._interrupt, self._reader = session, scheduler, interrupt, reader
+        self._has_killed = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if self._interrupt.requested:
+            self._session.interrupt()
+        self._session.check_budgets()
+        for key, progress in self._reader.read().items():
+            self._session.progress(key, progress)
+        if self._session.must_stop_now and not self._has_killed:
+            self._has_killed = True
+            self._scheduler.kill_workers()
+        return self._session.must_stop_now
+
+
+def run_search(
+    engine: Engine,
+    make_runner: MakeRunner,
+    *,
+    resources: TrialResources,
+    layout: RunLayout,
+    should_stop: Callable[[], bool] = lambda: False,
+    deadline_seconds: float | None = None,
+    on_event: Callable[[SearchEvent], None] = lambda event: None,
+) -> Ending:
+    """Runs stretches of `engine` on the connected Ray cluster until there is nothing more to do.
+
+    Args:
+        engine: what to train next; only this process touches it.
+        make_runner: makes the runner of one worker process.
+        resources: what each trial gets, and how many run at a time.
+        layout: the run directory: trials' checkpoints, and what Tune writes for itself.
+        should_stop: asked often; True: no new stretches, those in flight go on to their next rung.
+        deadline_seconds: from now; then stretches in flight are stopped.
+        on_event: told what happens, in this process.
+
+    Raises:
+        HpsearchError: the search as a whole cannot go on: storage, cluster, or a runner that cannot be made.
+    """
+    keeper = CheckpointKeeper(layout, engine.study)
+
+    def tell(event: SearchEvent) -> None:
+        if event.kind in ("rung", "ended"):
+            keeper.sweep(event.trial)
+        on_event(event)
+
+    session = SearchSession(
+        engine, num_slots=resources.slots, should_stop=should_stop, deadline_seconds=deadline_seconds, on_event=tell
+    )
+    keeper.sweep()
+    with catch_interrupts() as interrupt, contextlib.closing(ProgressReader()) as reader:
+        try:
+            _run_tune(session, make_runner, resources, layout, interrupt, reader)
+        except Exception:
+            if session.error is None:
+                raise
+        finally:
+            session.close()
+    if session.error is not None:
+        raise session.error
+    return session.ending or Ending.INTERRUPTED
+
+
+def _run_tune(
+    session: SearchSession,
+    make_runner: MakeRunner,
+    resources: TrialResources,
+    layout: RunLayout,
+    interrupt: Interrupt,
+    reader: ProgressReader,
+) -> None:
+    scheduler = EngineScheduler(session)
+    with _tune_environment():
+        tune.run(
+            tune.with_parameters(StretchTrainable, make_runner=make_runner, board=reader.board),
+            name=f"search-{uuid.uuid4().hex[:8]}",
+            storage_path=str(layout.tune.resolve()),
+            search_alg=EngineSearch(session),
+            scheduler=scheduler,
+            stop=_Watch(session, scheduler, interrupt, reader),
+            num_samples=-1,
+            max_concurrent_trials=resources.slots,
+            resources_per_trial=PlacementGroupFactory([{"CPU": resources.cpus, "GPU": resources.gpus}]),
+            reuse_actors=True,
+            raise_on_failed_trial=False,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+            verbose=0,
+            _remote=False,  # the engine lives in this process, also under Ray Client
+        )
+
+
+@contextlib.contextmanager
+def _tune_environment() -> Any:
+    previous = {name: os.environ.get(name) for name in TUNE_ENVIRONMENT}
+    os.environ.update(TUNE_ENVIRONMENT)
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # every error of a trial reaches the session
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for name, value in previous.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

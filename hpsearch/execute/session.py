@@ -1,0 +1,237 @@
+"""What one run of a search knows while it goes on: its slots, its live stretches, and why it stops. No Ray here."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeVar
+
+from hpsearch.errors import HpsearchError
+from hpsearch.execute.outcome import Verdict
+from hpsearch.execute.stretch import Progress, RungReport
+from hpsearch.search.engine import Engine
+from hpsearch.search.types import Outcome, Stretch
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Ending(StrEnum):
+    """How a search ended."""
+
+    FINISHED = "finished"
+    """The engine has nothing more to do."""
+    BUDGET = "budget"
+    """No new stretches were handed out any more, and those in flight reached their rung."""
+    DEADLINE = "deadline"
+    """Stretches in flight were stopped."""
+    INTERRUPTED = "interrupted"
+    """Ctrl-C or SIGTERM: stretches in flight were stopped, everything journaled is kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchEvent:
+    """Something that a display may show."""
+
+    kind: Literal["started", "progress", "rung", "ended", "lost"]
+    """`ended`: diverged, infeasible or failed; a trial that waits or is complete has only its last `rung`."""
+    trial: int
+    """Number of the trial."""
+    slot: int
+    """Where it runs, from 0."""
+    images: int
+    """Images seen by the trial so far."""
+    value: float | None = None
+    """Objective, at a rung."""
+    images_per_second: float | None = None
+    """Speed of late, with progress."""
+    going_on: bool = False
+    """At a rung: the trial trains on in place."""
+    outcome: Outcome | None = None
+    """How the trial ended."""
+    message: str = ""
+    """Why it ended or was lost."""
+
+
+@dataclass(slots=True)
+class _Live:
+    stretch: Stretch
+    slot: int
+    images: int
+    settled: bool = False
+
+
+class SearchSession:
+    """Hands the engine's stretches to workers, named by a key, and their answers to the engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        num_slots: int,
+        should_stop: Callable[[], bool] = lambda: False,
+        deadline_seconds: float | None = None,
+        on_event: Callable[[SearchEvent], None] = lambda event: None,
+    ) -> None:
+        """A session with free slots 0 … num_slots − 1; `deadline_seconds` counts from now."""
+        self.engine = engine
+        self.error: BaseException | None = None
+        self._should_stop = should_stop
+        self._deadline = math.inf if deadline_seconds is None else time.monotonic() + deadline_seconds
+        self._on_event = on_event
+        self._free_slots = list(range(num_slots))
+        self._live: dict[str, _Live] = {}
+        self._ending: Ending | None = None
+        self._nothing_new = False
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why no more stretches are handed out; None while they are."""
+        return self._ending
+
+    @property
+    def must_stop_now(self) -> bool:
+        """Whether the stretches in flight are to be stopped."""
+        return self.error is not None or self._ending in (Ending.DEADLINE, Ending.INTERRUPTED)
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is live and nothing will be handed out."""
+        return not self._live and (self._ending is not None or self.error is not None)
+
+    @property
+    def num_live(self) -> int:
+        """Stretches that a worker has or waits for."""
+        return len(self._live)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: hand out nothing more, stop what is in flight."""
+        self._ending = Ending.INTERRUPTED
+
+    def fail(self, error: BaseException) -> None:
+        """The search as a whole cannot go on; `error` is raised once everything has stopped."""
+        self.error = self.error or error
+
+    def check_budgets(self) -> None:
+        """Looks at the clock and asks the caller whether to stop."""
+        if self._ending is Ending.INTERRUPTED:
+            return
+        if time.monotonic() >= self._deadline:
+            self._ending = Ending.DEADLINE if self._live else self._ending or Ending.BUDGET
+        elif self._ending is None and self._guarded(self._should_stop, False):
+            self._ending = Ending.BUDGET
+
+    def take(self, key: str) -> Stretch | None:
+        """The next stretch, held under `key` from now on; None: nothing for now, or nothing ever again (`is_over`)."""
+        self.check_budgets()
+        if self._ending is not None or self.error is not None or not self._free_slots or self._nothing_new:
+            return None
+        slot = min(self._free_slots)
+        stretch = self._guarded(lambda: self.engine.next(slot), None)
+        if stretch is None:
+            self._nothing_new = True
+            if not self._live and self.error is None:
+                self._ending = Ending.FINISHED
+            return None
+        self._free_slots.remove(slot)
+        self._live[key] = _Live(stretch, slot, stretch.from_images)
+        self._tell("started", self._live[key])
+        return stretch
+
+    def rung(self, key: str, report: RungReport) -> bool:
+        """A rung was reached; True: the trial trains on in place."""
+        live = self._live[key]
+        go_on = self._guarded(lambda: self._report(live, report), False)
+        live.images = report.images
+        live.settled = not go_on
+        self._nothing_new = False
+        self.check_budgets()
+        going_on = go_on and self._ending is None and self.error is None
+        if math.isfinite(report.value):
+            self._tell("rung", live, value=report.value, going_on=going_on)
+        else:
+            self._tell("ended", live, outcome=Outcome.DIVERGED, message=f"the objective was {report.value}")
+        return going_on
+
+    def _report(self, live: _Live, report: RungReport) -> bool:
+        return self.engine.report(
+            live.stretch.trial, report.images, report.value, seconds=report.seconds, metrics=dict(report.metrics)
+        )
+
+    def judged(self, key: str, verdict: Verdict) -> None:
+        """An exception inside the stretch ended the trial, or the search."""
+        live = self._live[key]
+        live.settled = True
+        self._nothing_new = False
+        if verdict.outcome is None:
+            log.warning("trial %d: %s\n%s", live.stretch.trial, verdict.message, verdict.trace)
+            self.fail(verdict.error or HpsearchError(verdict.message))
+            return
+        outcome = verdict.outcome
+        log.warning("trial %d ended as %s: %s\n%s", live.stretch.trial, outcome, verdict.message, verdict.trace)
+        self._guarded(lambda: self.engine.end(live.stretch.trial, outcome, verdict.message), None)
+        self._tell("ended", live, outcome=outcome, message=verdict.message)
+
+    def progress(self, key: str, progress: Progress) -> None:
+        """Something to show."""
+        live = self._live.get(key)
+        if live is not None and not live.settled and progress.images >= live.images:
+            live.images = progress.images
+            self._tell("progress", live, images_per_second=progress.images_per_second)
+
+    def free(self, key: str, message: str = "") -> None:
+        """The worker is free again. Where it never said how the stretch ended, it is lost and will be done again."""
+        live = self._live.pop(key, None)
+        if live is None:
+            return
+        self._free_slots.append(live.slot)
+        self._nothing_new = False
+        if live.settled or self.error is not None:
+            return
+        if self._ending is not None:  # stopped by us: no fault of the worker
+            self._guarded(lambda: self.engine.end(live.stretch.trial, Outcome.PAUSED, self._ending or ""), None)
+            return
+        log.warning("trial %d: worker lost (%s)", live.stretch.trial, message)
+        self._guarded(lambda: self.engine.lost(live.stretch.trial, message), None)
+        self._tell("lost", live, message=message)
+
+    def close(self) -> None:
+        """Frees what was stopped without a word."""
+        for key in list(self._live):
+            self.free(key)
+
+    def _guarded(self, call: Callable[[], T], default: T) -> T:
+        # Tune turns an exception into text of its own; the run has to end with the original one.
+        try:
+            return call()
+        except Exception as error:
+            self.fail(error)
+            return default
+
+    def _tell(
+        self,
+        kind: Literal["started", "progress", "rung", "ended", "lost"],
+        live: _Live,
+        *,
+        value: float | None = None,
+        images_per_second: float | None = None,
+        going_on: bool = False,
+        outcome: Outcome | None = None,
+        message: str = "",
+    ) -> None:
+        event = SearchEvent(
+            kind=kind,
+            trial=live.stretch.trial,
+            slot=live.slot,
+            images=live.images,
+            value=value,
+            images_per_second=images_per_second,
+            going_on=going_on,
+            outcome=outcome,
+            message=message,
+        )
+        self._guarded(lambda: self._on_event(event), None)

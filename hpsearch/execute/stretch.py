@@ -1,0 +1,49 @@
+"""What a worker is asked to do and what it answers: one stretch of a trial, its rungs and its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hpsearch.search.types import Stretch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RungReport:
+    """A trial has reached a rung, and its checkpoint is written."""
+
+    images: int
+    """Images seen at this rung."""
+    value: float
+    """Objective on the validation images, larger is better."""
+    seconds: float = 0.0
+    """Wall seconds since the rung before."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """What else is worth keeping: scores, training loss, images per second."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a stretch is between two rungs; shown, never journaled."""
+
+    images: int
+    """Images seen by the trial so far."""
+    images_per_second: float
+    """Speed of late."""
+
+
+class StretchRunner(Protocol):
+    """Lives in a worker process and is kept from stretch to stretch: what is warm belongs here."""
+
+    def run(self, stretch: Stretch) -> Iterator[RungReport | Progress]:
+        """Trains the trial on from its last checkpoint.
+
+        Yields a report at each rung after `stretch.from_images`, once its checkpoint is written, and progress in between
+        as often as it likes. The iterator is closed when the engine says stop.
+        """
+        ...
+
+
+MakeRunner = Callable[[], StretchRunner]
+"""Makes the runner of one worker process; picklable. What it raises ends the search, since no trial is to blame."""

@@ -1,0 +1,120 @@
+"""Tune's trainable: one warm worker process that runs one stretch after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from hpsearch.execute.outcome import Verdict, judge_exception
+from hpsearch.execute.progress import ProgressPin
+from hpsearch.execute.stretch import MakeRunner, Progress, RungReport, StretchRunner
+from hpsearch.search.types import Stretch
+
+log = logging.getLogger(__name__)
+
+ANSWER = "answer"
+"""Key of a result under which a worker's answer stands."""
+STORAGE_WAITS_SECONDS = (5.0, 20.0, 60.0)
+"""Pauses before a stretch that met a full or lost disk is tried again from its checkpoint."""
+
+
+class WorkerMustRestartError(Exception):
+    """Raised in a worker on purpose, so that Tune ends the process: its memory may be spoiled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunnerError:
+    """The runner could not be made; no trial is to blame."""
+
+    error: Exception
+    """What making it raised."""
+
+
+Answer = RungReport | Verdict | RunnerError
+
+
+class StretchTrainable(tune.Trainable):
+    """Runs stretches in one process; a stretch is Tune's trial, a rung its result."""
+
+    def __init__(self, config: dict[str, Any], storage: Any = None) -> None:
+        # Paths given to the run are relative to where it was started, not to a directory of Tune's.
+        os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+        super().__init__(config, storage)
+
+    def setup(self, config: dict[str, Any], make_runner: MakeRunner | None = None, board: Any = None) -> None:
+        """Takes the first stretch; the runner is made when it is needed."""
+        assert make_runner is not None
+        self._make_runner = make_runner
+        self._board = board
+        self._runner: StretchRunner | None = None
+        self._reports: Iterator[RungReport | Progress] = iter(())
+        self._restart = False
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next stretch."""
+        self._close()
+        self._stretch: Stretch = new_config["stretch"]
+        self._reports = iter(())
+        self._is_running = False
+        self._pin = ProgressPin(self._board, new_config["key"])
+        with contextlib.suppress(OSError):
+            Path(self.logdir).rmdir()  # Tune makes an empty directory for each trial
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Trains to the next rung."""
+        if self._restart:
+            raise WorkerMustRestartError
+        if self._runner is None:
+            try:
+                self._runner = self._make_runner()
+            except Exception as error:
+                return {ANSWER: RunnerError(error=error)}
+        answer = self._next_rung(self._runner)
+        self._restart = isinstance(answer, Verdict) and answer.restart_worker
+        return {ANSWER: answer}
+
+    def cleanup(self) -> None:
+        """Closes the stretch when Tune ends the process."""
+        self._close()
+
+    def _next_rung(self, runner: StretchRunner) -> RungReport | Verdict:
+        waits = iter(STORAGE_WAITS_SECONDS)
+        while True:
+            try:
+                return self._train(runner)
+            except Exception as error:
+                self._close()
+                verdict = judge_exception(error)
+                wait = next(waits, None)
+                if not verdict.is_storage or wait is None:
+                    return verdict
+                log.warning("trial %d: %s; trying again in %g s", self._stretch.trial, verdict.message, wait)
+                time.sleep(wait)
+
+    def _train(self, runner: StretchRunner) -> RungReport:
+        if not self._is_running:
+            self._reports = runner.run(self._stretch)
+            self._is_running = True
+        for report in self._reports:
+            if isinstance(report, Progress):
+                self._pin.pin(report)
+                continue
+            self._stretch = replace(self._stretch, from_images=report.images)
+            return report
+        raise RuntimeError(f"the runner ended at {self._stretch.from_images:,} images, before the next rung")
+
+    def _close(self) -> None:
+        close = getattr(self._reports, "close", None)
+        self._is_running = False
+        if close is not None:
+            close()

@@ -1,0 +1,119 @@
+"""Runs one function on a worker with a trial's resources: retraining, finalists, whatever is too heavy for the driver."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import ray
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+
+from hpsearch.errors import ClusterError
+from hpsearch.execute.interrupt import Interrupt, catch_interrupts
+from hpsearch.execute.messages import first_line
+from hpsearch.execute.resources import TrialResources
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+Progress = Mapping[str, Any]
+
+MAX_RETRIES = 3
+"""Times that a call is done again after its worker was lost."""
+POLL_SECONDS = 0.2
+"""How long an interrupt may wait to be seen."""
+LOST = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, LocalRayletDiedError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    result: Any
+
+
+def call_on_worker(
+    function: Callable[..., Generator[Progress, None, Result]],
+    kwargs: Mapping[str, Any],
+    *,
+    resources: TrialResources,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Result:
+    """Runs the generator function `function(**kwargs)` on a worker.
+
+    What it yields is handed to `on_progress` here, in order; what it returns is returned. After a lost worker it is called
+    again from the start, at most three times: it finds its own checkpoint.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the worker's process is ended, its last checkpoint stays.
+        ClusterError: the worker was lost more often.
+        Exception: what the function raised, as the same class.
+    """
+    with catch_interrupts() as interrupt:
+        for attempt in range(MAX_RETRIES + 1):
+            try:
+                return _call_once(function, kwargs, resources, on_progress, interrupt)
+            except LOST as error:
+                lost = error
+                log.warning("%s: worker lost, attempt %d of %d: %s", _name(function), attempt + 1, MAX_RETRIES + 1, error)
+    raise ClusterError(
+        f"{_name(function)} lost its worker {MAX_RETRIES + 1} times ({first_line(lost)}). Look for a machine short of memory; "
+        "start the same command again to continue from the last checkpoint."
+    ) from lost
+
+
+def _call_once(
+    function: Callable[..., Generator[Progress, None, Result]],
+    kwargs: Mapping[str, Any],
+    resources: TrialResources,
+    on_progress: Callable[[Progress], None],
+    interrupt: Interrupt,
+) -> Result:
+    remote: Any = ray.remote(_on_worker)
+    options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "num_returns": "streaming", "max_retries": 0}
+    items = remote.options(**options).remote(function, dict(kwargs), resources.num_threads)
+    is_done = False
+    try:
+        while not is_done:
+            ready, _ = ray.wait([items], timeout=POLL_SECONDS, fetch_local=False)
+            if interrupt.requested:
+                raise KeyboardInterrupt
+            if ready:
+                item = ray.get(next(items))
+                is_done = isinstance(item, _Done)
+                if not is_done:
+                    on_progress(item)
+    except RayTaskError as error:
+        raise _original(error) from None
+    finally:
+        if not is_done:
+            ray.cancel(items, force=True)
+    return cast(Result, item.result)
+
+
+def _on_worker(
+    function: Callable[..., Generator[Progress, None, Result]], kwargs: dict[str, Any], num_threads: int
+) -> Generator[Progress | _Done, None, None]:
+    torch = sys.modules.get("torch")  # loaded by now if the function's module needs it
+    if torch is not None:
+        torch.set_num_threads(num_threads)
+    result = yield from function(**kwargs)
+    yield _Done(result)
+
+
+def _original(error: RayTaskError) -> BaseException:
+    cause = error.cause
+    if not isinstance(cause, BaseException):
+        return error
+    cause.add_note(str(error))
+    return cause
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", repr(function))

@@ -1,0 +1,31 @@
+"""A study of checkpointing trials as a program of its own, to be killed and started again: `execute_study.py RUN_DIR`."""
+
+import functools
+import sys
+from pathlib import Path
+
+from execute_runners import RUNGS, CheckpointingRunner
+
+from hpsearch.execute.connect import connect
+from hpsearch.execute.resources import TrialResources
+from hpsearch.execute.search_loop import run_search
+from hpsearch.execute.session import Ending
+from hpsearch.layout import RunLayout
+from hpsearch.search.engine import Engine
+from hpsearch.search.journal import Journal
+from hpsearch.search.space import Space
+from hpsearch.search.types import EngineConfig
+
+
+def main(root: Path) -> None:
+    layout = RunLayout(root)
+    config = EngineConfig(rungs=RUNGS, sampler="random", num_trials=18)
+    engine = Engine.open(Space.from_dict({"x": {"low": 0.0, "high": 1.0}}), config, Journal(layout.journal))
+    with connect("", tune_dir=layout.tune):
+        make_runner = functools.partial(CheckpointingRunner, root)
+        ending = run_search(engine, make_runner, resources=TrialResources(cpus=1, gpus=0, slots=2), layout=layout)
+    assert ending is Ending.FINISHED
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,334 @@
+"""Searches and calls on a real Ray inside this machine."""
+
+import functools
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from execute_runners import RUNGS, MisbehavingRunner, TabulatedRunner
+
+from hpsearch.config import ResourcesConfig
+from hpsearch.errors import ClusterError, InputError, StorageError
+from hpsearch.execute.connect import Cluster, connect
+from hpsearch.execute.preflight import check_nodes, own_versions
+from hpsearch.execute.resources import TrialResources, plan_resources
+from hpsearch.execute.search_loop import run_search
+from hpsearch.execute.session import Ending, SearchEvent
+from hpsearch.execute.worker_call import call_on_worker
+from hpsearch.layout import RunLayout
+from hpsearch.search.engine import Engine
+from hpsearch.search.fold import fold
+from hpsearch.search.journal import Journal, read_events
+from hpsearch.search.space import Space
+from hpsearch.search.types import EngineConfig, Outcome
+
+TWO_SLOTS = TrialResources(cpus=1, gpus=0, slots=2)
+RESTARTS_DRIVER = Path(__file__).with_name("execute_study.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # workers load functions of the tests by name
+    with patch.context(), connect("", tune_dir=tmp_path_factory.mktemp("tune")) as cluster:
+        yield cluster
+
+
+class Run:
+    """A study in a directory of its own; the kinds of its first trials are given."""
+
+    def __init__(self, root: Path, *kinds: str, num_trials: int | None = None, rungs: tuple[int, ...] = RUNGS) -> None:
+        self.layout = RunLayout(root)
+        self.events: list[SearchEvent] = []
+        self.started_at: list[float] = []
+        content: dict[str, Any] = {"x": {"low": 0.0, "high": 1.0}}
+        if kinds:
+            content |= {
+                "kind": {"choices": sorted({"fine", *kinds})},
+                "start": [{"kind": kind, "x": 0.5 / (number + 1)} for number, kind in enumerate(kinds)],
+            }
+        config = EngineConfig(rungs=rungs, sampler="random", num_trials=num_trials or len(kinds))
+        self.engine = Engine.open(Space.from_dict(content), config, Journal(self.layout.journal))
+
+    def search(self, make_runner: Any, **options: Any) -> Ending:
+        return run_search(self.engine, make_runner, resources=TWO_SLOTS, layout=self.layout, on_event=self.observe, **options)
+
+    def observe(self, event: SearchEvent) -> None:
+        self.events.append(event)
+        if event.kind == "started":
+            self.started_at.append(time.perf_counter())
+
+    def misbehave(self, **options: Any) -> Ending:
+        return self.search(functools.partial(MisbehavingRunner, self.layout.root), **options)
+
+    def outcomes(self) -> list[Outcome | None]:
+        return [trial.outcome for trial in fold(read_events(self.layout.journal)).trials.values()]
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Run:
+    """Forty trials that do nothing."""
+    run = Run(tmp_path_factory.mktemp("quick"), num_trials=40)
+    assert run.search(TabulatedRunner) is Ending.FINISHED
+    return run
+
+
+def test_search_finishes_with_every_trial_complete_or_paused(quick_run: Run) -> None:
+    trials = fold(read_events(quick_run.layout.journal)).trials.values()
+    assert quick_run.engine.finished
+    assert len(trials) == 40
+    assert {trial.outcome for trial in trials} == {Outcome.COMPLETED, Outcome.PAUSED}
+    assert all(RUNGS[0] in trial.values for trial in trials)
+
+
+def test_workers_stay_warm_from_trial_to_trial(quick_run: Run) -> None:
+    metrics = [metrics for trial in quick_run.engine.study.trials.values() for metrics in trial.metrics.values()]
+    assert len({item["pid"] for item in metrics}) <= 2
+    assert max(item["num_stretches"] for item in metrics) >= 10
+
+
+def test_trial_that_does_nothing_costs_little(quick_run: Run) -> None:
+    assert statistics.median(np.diff(quick_run.started_at)) <= 0.15
+
+
+def test_tune_leaves_no_loggers_files_and_no_directory_for_each_trial(quick_run: Run) -> None:
+    left = [path for path in quick_run.layout.tune.rglob("*") if "state" not in path.name and "marker" not in path.name]
+    assert len(left) <= 3  # the directory of the search, and two of Tune's own
+
+
+def test_trials_that_fail_in_every_way_are_accounted_for_and_poison_nobody(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(tmp_path, "fine", "diverge", "raise", "nan", "out of memory", "die once", "infeasible", "fine", "fine")
+    assert run.misbehave() is Ending.FINISHED
+    outcomes = dict(enumerate(run.outcomes()))
+    assert {outcomes[number] for number in (0, 5, 7, 8)} <= {Outcome.PAUSED, Outcome.COMPLETED}
+    assert [outcomes[number] for number in (1, 3)] == [Outcome.DIVERGED] * 2
+    assert [outcomes[number] for number in (4, 6)] == [Outcome.INFEASIBLE] * 2
+    assert outcomes[2] is Outcome.FAILED
+    assert [event.trial for event in run.events if event.kind == "lost"] == [5]
+    spoiled = int((tmp_path / "out_of_memory_pid").read_text())
+    rungs = [event for event in read_events(run.layout.journal) if event["event"] == "rung"]
+    assert rungs[-1]["metrics"]["pid"] != spoiled
+    assert not _is_alive(spoiled)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_trial_that_always_loses_its_worker_fails(tmp_path: Path) -> None:
+    run = Run(tmp_path, "die", "fine")
+    assert run.misbehave() is Ending.FINISHED
+    assert run.outcomes()[0] is Outcome.FAILED
+    assert [event.trial for event in run.events if event.kind == "lost"] == [0, 0, 0, 0]
+
+
+def test_used_budget_ends_the_search_at_rungs_and_a_later_run_goes_on(tmp_path: Path) -> None:
+    run = Run(tmp_path, num_trials=9)
+    assert run.search(TabulatedRunner, should_stop=lambda: len(run.engine.study.trials) >= 4) is Ending.BUDGET
+    assert run.engine.study.num_running == 0
+    assert len(run.engine.study.trials) <= 5
+    assert run.search(TabulatedRunner) is Ending.FINISHED
+    assert len(run.engine.study.trials) == 9
+
+
+def test_deadline_stops_running_stretches_within_seconds_and_their_progress_was_told(tmp_path: Path) -> None:
+    run = Run(tmp_path, "sleep", "sleep")
+    start = time.perf_counter()
+    deadline = 8.0
+    assert run.misbehave(deadline_seconds=deadline) is Ending.DEADLINE
+    assert time.perf_counter() - start < deadline + 8
+    assert run.engine.study.num_running == 0
+    assert sorted(run.engine.study.queue) == [0, 1]
+    assert [trial.num_lost for trial in run.engine.study.trials.values()] == [0, 0]
+    progress = {(event.trial, event.images, event.images_per_second) for event in run.events if event.kind == "progress"}
+    assert progress == {(0, 1, 100.0), (1, 1, 100.0)}
+
+
+def test_interrupt_stops_at_once_and_keeps_everything(tmp_path: Path) -> None:
+    run = Run(tmp_path, "fine", "sleep", "sleep")
+    threading.Thread(target=_interrupt_once_trial_runs, args=(run, 2), daemon=True).start()
+    assert run.misbehave() is Ending.INTERRUPTED
+    assert run.outcomes()[0] is Outcome.PAUSED
+    assert sorted(run.engine.study.queue) == [1, 2]
+
+
+def test_runner_that_cannot_be_made_ends_the_search_with_its_own_error(tmp_path: Path) -> None:
+    run = Run(tmp_path, num_trials=3)
+    with pytest.raises(InputError, match="plugins=my_module: no such module"):
+        run.search(_no_plugin)
+    assert set(run.outcomes()) <= {Outcome.PAUSED, None}
+
+
+def test_code_that_a_worker_cannot_load_ends_the_search(tmp_path: Path) -> None:
+    run = Run(tmp_path, num_trials=3)
+    with pytest.raises(ClusterError, match=r"a worker cannot run hpsearch: .*no_such_module"):
+        run.search(_NotLoadable())
+
+
+def test_journal_that_cannot_be_written_ends_the_search(tmp_path: Path) -> None:
+    run = Run(tmp_path, num_trials=3)
+    report = run.engine.report
+
+    def full(*args: Any, **kwargs: Any) -> bool:
+        report(*args, **kwargs)
+        raise StorageError(f"{run.layout.journal}: no space left")
+
+    run.engine.report = full  # type: ignore[method-assign]
+    with pytest.raises(StorageError, match="no space left"):
+        run.search(TabulatedRunner)
+
+
+def test_killed_driver_continues_without_repeating_a_journaled_rung(tmp_path: Path) -> None:
+    kill_and_continue(tmp_path, at_rung=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_rung", [1, 2, 3, 7, 11, 13, 17, 19, 23, 24])
+def test_killed_driver_continues_wherever_it_was(tmp_path: Path, at_rung: int) -> None:
+    kill_and_continue(tmp_path, at_rung)
+
+
+def kill_and_continue(root: Path, at_rung: int) -> None:
+    """SIGKILL when the journal's n-th rung appears, then the same command again."""
+    journal = RunLayout(root).journal
+    driver = subprocess.Popen([sys.executable, str(RESTARTS_DRIVER), str(root)])
+    try:
+        while _num_rungs(journal) < at_rung:
+            assert driver.poll() is None, "the driver ended before it was killed"
+            time.sleep(0.005)
+    finally:
+        driver.kill()
+        driver.wait()
+    subprocess.run([sys.executable, str(RESTARTS_DRIVER), str(root)], check=True, timeout=120)
+    events = read_events(journal)
+    study = fold(events)
+    assert study.num_running == 0
+    assert len(study.trials) == 18
+    rungs = [(event["trial"], event["images"]) for event in events if event["event"] == "rung"]
+    assert len(rungs) == len(set(rungs))
+    pieces = [tuple(map(int, line.split())) for line in (root / "pieces.log").read_text().splitlines()]
+    trained = sum(images - start for _, start, images in pieces)
+    assert study.images_trained <= trained <= study.images_trained + 2 * (RUNGS[-1] - RUNGS[-2])
+
+
+def test_call_hands_progress_on_and_returns_the_result(cluster: Cluster) -> None:
+    progress: list[Any] = []
+    assert call_on_worker(_count, {"to": 3}, resources=TWO_SLOTS, on_progress=progress.append) == "counted"
+    assert progress == [{"at": 0}, {"at": 1}, {"at": 2}]
+
+
+def test_call_raises_what_the_function_raised() -> None:
+    with pytest.raises(InputError, match="a bad label") as caught:
+        call_on_worker(_raise_input_error, {}, resources=TWO_SLOTS)
+    assert "_raise_input_error" in caught.value.__notes__[0]
+
+
+def test_call_is_done_again_after_a_lost_worker(tmp_path: Path) -> None:
+    assert call_on_worker(_die_once, {"marker": tmp_path / "died"}, resources=TWO_SLOTS) == "survived"
+
+
+@pytest.mark.slow
+def test_call_that_always_loses_its_worker_is_given_up() -> None:
+    with pytest.raises(ClusterError, match="_die lost its worker 4 times"):
+        call_on_worker(_die, {}, resources=TWO_SLOTS)
+
+
+def test_call_is_interrupted_at_once() -> None:
+    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        call_on_worker(_sleep, {}, resources=TWO_SLOTS)
+    assert time.perf_counter() - start < 4
+
+
+def test_no_token_is_in_a_worker_s_environment() -> None:
+    environment = call_on_worker(_environment, {}, resources=TWO_SLOTS)
+    assert "RAY_AUTH_TOKEN" not in environment
+    token_file = Path(environment["RAY_AUTH_TOKEN_PATH"])
+    assert token_file.stat().st_mode & 0o077 == 0
+    assert token_file.read_text() not in environment.values()
+
+
+def test_slots_follow_from_this_machine(cluster: Cluster) -> None:
+    resources = plan_resources(ResourcesConfig(gpus_per_trial=0), cluster.nodes())
+    assert resources.slots == int(sum(node.cpus for node in cluster.nodes()))
+
+
+def test_request_that_this_machine_cannot_meet_fails_within_seconds(cluster: Cluster) -> None:
+    with pytest.raises(ClusterError, match="99 GPU, and no node has that many"):
+        plan_resources(ResourcesConfig(gpus_per_trial=99), cluster.nodes())
+
+
+def test_every_node_is_probed(tmp_path: Path) -> None:
+    probes = check_nodes(tmp_path / "run")
+    assert [probe.versions for probe in probes] == [own_versions()]
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def _is_alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.is_file() and "State:\tZ" not in status.read_text()
+
+
+def _interrupt_once_trial_runs(run: Run, trial: int) -> None:
+    while not any(event.trial == trial for event in run.events):
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _num_rungs(journal: Path) -> int:
+    return journal.read_bytes().count(b'"event":"rung"') if journal.is_file() else 0
+
+
+def _no_plugin() -> TabulatedRunner:
+    raise InputError("plugins=my_module: no such module")
+
+
+class _NotLoadable:
+    def __reduce__(self) -> Any:
+        return __import__, ("no_such_module",)
+
+
+def _count(to: int) -> Generator[dict[str, int], None, str]:
+    for number in range(to):
+        yield {"at": number}
+    return "counted"
+
+
+def _raise_input_error() -> Generator[dict[str, int], None, None]:
+    yield {}
+    raise InputError("a bad label")
+
+
+def _die_once(marker: Path) -> Generator[dict[str, int], None, str]:
+    yield {}
+    if not marker.exists():
+        marker.touch()
+        os._exit(9)
+    return "survived"
+
+
+def _die() -> Generator[dict[str, int], None, None]:
+    yield {}
+    os._exit(9)
+
+
+def _sleep() -> Generator[dict[str, int], None, None]:
+    yield {}
+    time.sleep(600)
+
+
+def _environment() -> Generator[dict[str, int], None, dict[str, str]]:
+    yield {}
+    return dict(os.environ)
