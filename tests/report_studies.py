@@ -108,6 +108,7 @@ def make_run(directory: Path, num_trials: int = 24, *, stop_after: int | None = 
     layout.config.write_text(
         "command: python -m hpsearch.run --name <b>demo</b>\ncommit: 0123abc\n"
         "versions: {python: 3.11.7, torch: 2.14.1}\nhardware: {cores: 2, gpus: []}\n"
+        "data: {train: {images: 3000, deepfakes: 2000}, val: {images: 1000, deepfakes: 600}}\n"
         "config: {seed: 3, search: {eta: 3.0, objective: auc}}\n"
     )
     if stop_after is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import re
@@ -23,7 +24,6 @@ from hpsearch.report.page.notes import honest_notes
 from hpsearch.report.page.render import render_page
 from hpsearch.report.rebuild import content_of, rebuild, run_events
 from hpsearch.report.tables import Predictions
-from hpsearch.search.fold import fold
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 IMPORTANCE = {"lr": 0.6, "backbone": 0.3, "augment.jpeg.p": 0.1}
@@ -137,7 +137,7 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
 
 @pytest.fixture(scope="module")
 def content(layout: RunLayout) -> PageContent:
-    return content_of(layout, fold(run_events(layout)))
+    return content_of(layout, run_events(layout))
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def test_page_refers_to_nothing_outside_itself(layout: RunLayout) -> None:
 
 def test_study_before_its_first_value_still_has_a_page(tmp_path: Path) -> None:
     layout = make_run(tmp_path / "new", 4, stop_after=0)
-    page = render_page(content_of(layout, fold(run_events(layout))))
+    page = render_page(content_of(layout, run_events(layout)))
     assert "No trial has reached a rung yet" in page
     assert embedded_figures(page) == {}
 
@@ -274,13 +274,19 @@ def test_study_before_its_first_value_still_has_a_page(tmp_path: Path) -> None:
 def test_notes_say_that_the_chosen_score_leans_high_and_how_few_images_a_small_rate_has(content: PageContent) -> None:
     notes = " ".join(honest_notes(content))
     assert "The 1,000 validation images also chose this configuration among 40 trials" in notes
+    assert content.result is not None
+    assert content.result["val"] is not None
+    noted = {**content.result, "val": {**content.result["val"], "note": "it was also trained on them"}}
+    notes_with_note = honest_notes(dataclasses.replace(content, result=noted))
+    assert notes_with_note[0] == "It was also trained on them."
+    assert "also chose this configuration" not in " ".join(notes_with_note)
     assert re.search(r"With \d+ real images a false-positive rate of 0\.001 is 0\.\d images", notes)
     assert "2 of 40 trials gave no usable result (1 diverged, 1 failed)" in notes
 
 
 def test_notes_of_an_unfinished_run_say_so_first(tmp_path: Path) -> None:
     layout = make_run(tmp_path / "going", 12, stop_after=3)
-    notes = honest_notes(content_of(layout, fold(run_events(layout))))
+    notes = honest_notes(content_of(layout, run_events(layout)))
     assert notes[0].startswith("This run has not ended")
     assert notes[1].startswith("No usable trial has reached the full budget of 18,000 images")
 

@@ -22,7 +22,7 @@ def test_rebuild_writes_table_page_and_tensorboard_events(tmp_path: Path) -> Non
     assert "hpsearch" in layout.page.read_text()
     with_events = {file.parent.name for file in layout.trials.glob("*/*.tfevents.*")}
     assert with_events == {*(str(number) for number in trials), "study"}
-    assert len(list(layout.retrain.glob("*.tfevents.*"))) == 1
+    assert len(list(layout.retrain.glob("trial-*/*.tfevents.*"))) == 1
 
 
 def test_rebuild_leaves_the_events_of_a_driver_alone(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_study_run_shows_best_so_far_by_images_of_all_trials(tmp_path: Path, stu
 def test_retraining_is_a_run_beside_the_trials(tmp_path: Path, study: Study) -> None:
     layout = RunLayout(tmp_path)
     TensorBoardWriter(layout, study).retrained(make_trial(4, 0.6, 0.75))
-    assert scalars(read(layout.root), "retrain", "val/auc") == [(100, 0.6), (300, 0.75)]
+    assert scalars(read(layout.root), "retrain/trial-4", "val/auc") == [(100, 0.6), (300, 0.75)]
 
 
 def test_five_hundred_trials_need_no_open_file_and_read_back_whole(tmp_path: Path, study: Study) -> None:

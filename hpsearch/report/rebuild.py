@@ -5,7 +5,6 @@ Nothing is locked: this also works on a run that still goes on, and shows it as 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from hpsearch.errors import InputError
 from hpsearch.layout import RunLayout
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.render import write_page
-from hpsearch.report.result import read_result, retrained
+from hpsearch.report.result import read_result
 from hpsearch.report.tables import read_predictions, write_trials
 from hpsearch.report.tensorboard import TensorBoardWriter
 from hpsearch.search.fold import Study, fold
@@ -37,38 +36,39 @@ def rebuild(run: Path, importance: Mapping[str, float] | None = None) -> PageCon
     """
     layout = RunLayout(run)
     events = run_events(layout)
-    study = fold(events)
-    content = dataclasses.replace(content_of(layout, study, importance), path=_path(events))
+    content = content_of(layout, events, importance)
     if not any(layout.trials.glob("*/*.tfevents.*")):
-        _write_tensorboard(layout, study, events, content)
-    write_views(layout, content)
+        _write_tensorboard(layout, events, content)
+    write_trials(layout, content.study)
+    write_page(layout, content)
     return content
 
 
-def write_views(layout: RunLayout, content: PageContent) -> None:
-    """Replaces trials.csv and report.html; the driver calls it now and then while the run goes on.
+def write_page_of(layout: RunLayout, importance: Mapping[str, float] | None = None) -> None:
+    """Writes the page alone, from what the run directory holds; the driver calls it now and then.
 
     Raises:
-        StorageError: the run directory cannot be written.
+        InputError: one of its files is broken, or the study has not begun.
+        StorageError: the run directory cannot be read or written.
     """
-    write_trials(layout, content.study)
-    write_page(layout, content)
+    write_page(layout, content_of(layout, run_events(layout), importance))
 
 
-def content_of(layout: RunLayout, study: Study, importance: Mapping[str, float] | None = None) -> PageContent:
-    """What the page tells of `study`, with the result and the configuration that its directory holds.
+def content_of(layout: RunLayout, events: list[Event], importance: Mapping[str, float] | None = None) -> PageContent:
+    """What the page tells of the study of `events`, with the result and the configuration that its directory holds.
 
     Raises:
         InputError: one of these files is broken.
     """
     return PageContent(
         name=layout.root.resolve().name,
-        study=study,
+        study=fold(events),
         made_at=datetime.now().astimezone(),
         result=read_result(layout),
         predictions=read_predictions(layout),
         config=_config(layout),
         importance=importance or {},
+        path=_path(events),
     )
 
 
@@ -119,9 +119,8 @@ def _config(layout: RunLayout) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _write_tensorboard(layout: RunLayout, study: Study, events: list[Event], content: PageContent) -> None:
-    writer = TensorBoardWriter(layout, study)
+def _write_tensorboard(layout: RunLayout, events: list[Event], content: PageContent) -> None:
+    writer = TensorBoardWriter(layout, content.study)
     writer.replay(events)
-    retraining = retrained(content.result)
-    if retraining is not None and not any(layout.retrain.glob("*.tfevents.*")):
-        writer.retrained(retraining)
+    if content.retraining is not None:
+        writer.retrained(content.retraining)

@@ -78,12 +78,13 @@ class TensorBoardWriter:
         self._events(trial).end(trial, at or time.time())
 
     def retrained(self, trial: TrialState) -> None:
-        """Writes the retraining of the best configuration as a run of its own beside the trials.
+        """Writes the retraining of `trial`'s configuration as a run of its own beside the trials.
 
         Raises:
             StorageError: its directory cannot be written.
         """
-        _TrialEvents(EventDirectory(self._layout.retrain), self._objective, self._parameters).add(trial, time.time())
+        directory = EventDirectory(self._layout.retrain / f"trial-{trial.number}")
+        _TrialEvents(directory, self._objective, self._parameters).add(trial, time.time())
 
     def _events(self, trial: TrialState) -> _TrialEvents:
         if trial.number not in self._trials:

@@ -72,11 +72,6 @@ class PageContent:
         return retrained(self.result)
 
     @property
-    def is_over(self) -> bool:
-        """Whether the run has ended for good."""
-        return self.result is not None and self.result["status"] == "done"
-
-    @property
     def rungs(self) -> tuple[int, ...]:
         """Images at each rung, ascending."""
         return tuple(self.study.rungs)

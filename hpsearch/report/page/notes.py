@@ -16,13 +16,14 @@ def honest_notes(content: PageContent) -> list[str]:
 
 
 def _about_the_run(content: PageContent) -> Iterator[str]:
-    if content.result is None:
+    status = content.result["status"] if content.result else "running"
+    if status == "running":
         last = datetime.fromtimestamp(content.study.last_at, tz=content.made_at.tzinfo)
         yield (
-            "This run has not ended: every number here may still change, and nothing has been retrained yet. "
+            "This run has not ended: every number here may still change. "
             f"Its last event is of {last:%-d %B, %H:%M}; if nothing trains any more, the same command continues it."
         )
-    elif content.result["status"] != "done":
+    elif status != "done":
         yield "This run was interrupted. The same command continues it."
     best = content.best
     if best is not None and best.images < content.study.top:
@@ -37,8 +38,8 @@ def _about_the_score(content: PageContent) -> Iterator[str]:
     if split is None:
         return
     if note := split.get("note"):
-        yield note
-    if "holdout" not in (content.result or {}):
+        yield f"{note[0].upper()}{note[1:].rstrip('.')}."
+    elif "holdout" not in (content.result or {}):
         yield (
             f"The {split['num_images']:,} validation images also chose this configuration among "
             f"{content.summary.num_trials:,} trials, so the score leans high; "

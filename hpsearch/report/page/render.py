@@ -101,6 +101,8 @@ class Source:
     """As it was typed."""
     commit: str
     """Of the checkout; empty: not known."""
+    data: str
+    """Which images, and how many."""
     seed: str
     """Of sampler, splits and training."""
     versions: dict[str, str]
@@ -118,11 +120,24 @@ def _source(content: PageContent) -> Source:
     return Source(
         command=command,
         commit=commit,
+        data=_data(content),
         seed=str(content.study.header.get("seed", "")),
         versions={str(name): str(version) for name, version in versions.items()},
         hardware={str(name): _listed(amount) for name, amount in hardware.items()},
         config=yaml.safe_dump(rest, sort_keys=False, allow_unicode=True) if rest else "",
     )
+
+
+def _data(content: PageContent) -> str:
+    """Source and sizes, as far as `config.yaml` says them."""
+    facts = content.config.get("data") or {}
+    sizes = [
+        f"{name} {split['images']:,} images, {split.get('deepfakes', 0):,} of them deepfakes"
+        for name, split in facts.items()
+        if isinstance(split, dict) and "images" in split
+    ]
+    source = content.study.header.get("identity", {}).get("data.source", "")
+    return "; ".join(filter(None, [str(source), *sizes]))
 
 
 def _listed(amount: object) -> str:
