@@ -41,7 +41,7 @@ def build_augmentation(augment: Mapping[str, Mapping[str, Any]], image_px: int) 
         functions=(*_randaugment_functions(randaugment), *_functions(given)),
         num_uniforms={
             **{name: declaration(name).num_uniforms for name in names},
-            **{f"{name}.p": 1 for name in names if _is_gated(declaration(name))},
+            **{f"{name}.p": 1 for name in names if declaration(name).apply is not None},
         },
     )
 
@@ -88,10 +88,6 @@ def _randaugment_functions(randaugment: RandAugment | None) -> Iterator[Function
     for operation, apply in randaugment.functions().items():
         drawn = partial(_drew, randaugment, operation)
         yield Function(augmentation="randaugment", apply=apply, drawn=drawn)
-
-
-def _is_gated(entry: Declaration) -> bool:
-    return entry.apply is not None and "p" in entry.parameters
 
 
 def _gate(name: str, p: float, uniforms: Uniforms) -> NDArray[np.bool_]:

@@ -104,10 +104,13 @@ class RandAugment:
 
 
 def sharpness(images_bchw: Tensor, uniforms_bu: Tensor, *, level: float) -> Tensor:
-    """Moves images away from, or towards, a smoothed copy by up to 0.9 of the difference."""
-    smooth = torch.tensor([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]], device=images_bchw.device) / 13
+    """Moves images away from, or towards, a smoothed copy by up to 0.9 of the difference (at level 1).
+
+    The copy weights the 3×3 pixels around each with 1, and itself with 5.
+    """
     padded = F.pad(images_bchw, (1, 1, 1, 1), mode="replicate")
-    smoothed = F.conv2d(padded, smooth.expand(3, 1, 3, 3), groups=3)
+    rows = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+    smoothed = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]).add_(images_bchw, alpha=4).mul_(1 / 13)
     signs_b = torch.where(uniforms_bu[:, MAX_OPS] < 0.5, -1.0, 1.0)
     factors = (1.0 + 0.9 * level * signs_b).clamp_(min=0)[:, None, None, None]
     return torch.lerp(smoothed, images_bchw, factors).clamp_(0, 1)
@@ -116,7 +119,7 @@ def sharpness(images_bchw: Tensor, uniforms_bu: Tensor, *, level: float) -> Tens
 def posterize(images_bchw: Tensor, uniforms_bu: Tensor, *, level: float) -> Tensor:
     """Keeps the upper 8 − 4·level bits of each value, at least 4."""
     step = 2.0 ** round(4 * min(level, 1.0))
-    return torch.floor(images_bchw * 255).div_(step, rounding_mode="floor").mul_(step / 255)
+    return (images_bchw * 255).round_().mul_(1 / step).floor_().mul_(step / 255)
 
 
 def solarize(images_bchw: Tensor, uniforms_bu: Tensor, *, level: float) -> Tensor:
@@ -126,8 +129,7 @@ def solarize(images_bchw: Tensor, uniforms_bu: Tensor, *, level: float) -> Tenso
 
 def autocontrast(images_bchw: Tensor, uniforms_bu: Tensor) -> Tensor:
     """Stretches each colour of each image to the whole range; a colour of one value stays."""
-    low, high = images_bchw.aminmax(dim=3, keepdim=True)
-    low, high = low.amin(dim=2, keepdim=True), high.amax(dim=2, keepdim=True)
+    low, high = images_bchw.amin(dim=(2, 3), keepdim=True), images_bchw.amax(dim=(2, 3), keepdim=True)
     is_flat = high - low < 0.5 / 255
     return torch.where(is_flat, images_bchw, (images_bchw - low) / (high - low).clamp_(min=0.5 / 255)).clamp_(0, 1)
 

@@ -48,8 +48,7 @@ def pixel_normals(keys_b2: Tensor, num: int) -> Tensor:
     """
     keys = (keys_b2 * 2.0**24).to(torch.int32)
     counters = torch.arange((num + 1) // 2, dtype=torch.int32, device=keys_b2.device)
-    hashes = _mixed_32(counters[None, :] + keys[:, :1] * 0x3779B97F)
-    hashes = _mixed_32(hashes.bitwise_xor_(keys[:, 1:] * 0x2C1B3C6D))
+    hashes = _hashed(counters[None, :] + keys[:, :1] * 0x3779B97F, keys[:, 1:] * 0x2C1B3C6D)
     indices = torch.cat([hashes & 0xFFFF, hashes.bitwise_right_shift_(16).bitwise_and_(0xFFFF)], dim=1)
     table = _normal_quantiles(keys_b2.device)
     return table.index_select(0, indices.view(-1)).view(indices.shape)[:, :num]
@@ -68,8 +67,11 @@ def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return bits ^ (bits >> np.uint64(31))
 
 
-def _mixed_32(bits: Tensor) -> Tensor:
-    """The same for 32 bits, in place; torch shifts copy the sign, so the mask makes them logical."""
-    for shift, factor in ((16, 0x21F0AAAD), (15, -0x2CA5D269)):
-        bits.bitwise_xor_(bits.bitwise_right_shift(shift).bitwise_and_((1 << (32 - shift)) - 1)).mul_(factor)
-    return bits.bitwise_xor_(bits.bitwise_right_shift(15).bitwise_and_((1 << 17) - 1))
+def _hashed(bits: Tensor, keys: Tensor) -> Tensor:
+    """32 bits hashed in place, with a second key half-way, by a finaliser of two multiplications ("lowbias32").
+
+    torch shifts copy the sign; the masks make them logical.
+    """
+    bits.bitwise_xor_(bits.bitwise_right_shift(16).bitwise_and_(0xFFFF)).mul_(0x21F0AAAD).bitwise_xor_(keys)
+    bits.bitwise_xor_(bits.bitwise_right_shift(15).bitwise_and_(0x1FFFF)).mul_(-0x2CA5D269)
+    return bits.bitwise_xor_(bits.bitwise_right_shift(15).bitwise_and_(0x1FFFF))

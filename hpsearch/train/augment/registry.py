@@ -120,9 +120,8 @@ def declaration(name: str) -> Declaration:
         InputError: nothing; with the nearest known name.
     """
     if name not in _declarations:
-        raise InputError(
-            f"augment.{name}: unknown augmentation{nearest(name, _declarations)}. Known: {', '.join(sorted(_declarations))}."
-        )
+        known = ", ".join(sorted(_declarations))
+        raise InputError(f"augment.{name}: unknown augmentation{nearest(name, _declarations) or '.'} Known: {known}.")
     return _declarations[name]
 
 
@@ -147,7 +146,7 @@ def _with_defaults(entry: Declaration, given: Mapping[str, Any]) -> dict[str, An
     for key, value in given.items():
         if key not in entry.parameters:
             raise InputError(
-                f"augment.{entry.name}.{key}: unknown parameter{nearest(key, entry.parameters)}. "
+                f"augment.{entry.name}.{key}: unknown parameter{nearest(key, entry.parameters) or '.'} "
                 f"Known: {', '.join(entry.parameters)}."
             )
         _check(f"augment.{entry.name}.{key}", value, entry.parameters[key].known)
@@ -162,7 +161,9 @@ def _with_defaults(entry: Declaration, given: Mapping[str, Any]) -> dict[str, An
 def _check(name: str, value: object, rule: KnownParameter) -> None:
     if rule.kind == "text":
         if rule.choices and value not in rule.choices:
-            raise InputError(f"{name} is {value!r}{nearest(str(value), rule.choices)} Allowed: {', '.join(rule.choices)}.")
+            raise InputError(
+                f"{name} is {value!r}{nearest(str(value), rule.choices) or '.'} Allowed: {', '.join(rule.choices)}."
+            )
         return
     is_number = isinstance(value, int if rule.kind == "int" else int | float) and not isinstance(value, bool)
     low = float("-inf") if rule.low is None else rule.low
