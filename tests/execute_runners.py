@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpsearch.errors import DivergedError, InfeasibleError
-from hpsearch.execute.stretch import Progress, RungReport
+from hpsearch.execute.stretch import OnProgress, Progress, RungReport
 from hpsearch.layout import RunLayout
 from hpsearch.search.types import Stretch
 
@@ -20,7 +20,7 @@ class TabulatedRunner:
     def __init__(self) -> None:
         self.num_stretches = 0
 
-    def run(self, stretch: Stretch) -> Iterator[RungReport | Progress]:
+    def run(self, stretch: Stretch, on_progress: OnProgress) -> Iterator[RungReport]:
         self.num_stretches += 1
         for images in RUNGS:
             if images > stretch.from_images:
@@ -34,9 +34,9 @@ class MisbehavingRunner:
 
     root: Path
 
-    def run(self, stretch: Stretch) -> Iterator[RungReport | Progress]:
+    def run(self, stretch: Stretch, on_progress: OnProgress) -> Iterator[RungReport]:
         kind = stretch.params["kind"]
-        yield Progress(images=stretch.from_images + 1, images_per_second=100.0)
+        on_progress(Progress(images=stretch.from_images + 1, images_per_second=100.0))
         if kind == "diverge":
             raise DivergedError("the loss is nan at step 3")
         if kind == "nan":
@@ -74,7 +74,7 @@ class CheckpointingRunner:
     root: Path
     seconds_per_rung: float = 0.02
 
-    def run(self, stretch: Stretch) -> Iterator[RungReport | Progress]:
+    def run(self, stretch: Stretch, on_progress: OnProgress) -> Iterator[RungReport]:
         checkpoint = RunLayout(self.root).checkpoint(stretch.trial)
         done = int(checkpoint.read_text()) if checkpoint.is_file() else 0
         for images in RUNGS:

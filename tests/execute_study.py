@@ -6,6 +6,7 @@ from pathlib import Path
 
 from execute_runners import RUNGS, CheckpointingRunner
 
+from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
 from hpsearch.execute.resources import TrialResources
 from hpsearch.execute.search_loop import run_search
@@ -21,9 +22,15 @@ def main(root: Path) -> None:
     layout = RunLayout(root)
     config = EngineConfig(rungs=RUNGS, sampler="random", num_trials=18)
     engine = Engine.open(Space.from_dict({"x": {"low": 0.0, "high": 1.0}}), config, Journal(layout.journal))
+    checkpoints = CheckpointKeeper(layout, engine.study)
     with connect("", tune_dir=layout.tune):
-        make_runner = functools.partial(CheckpointingRunner, root)
-        ending = run_search(engine, make_runner, resources=TrialResources(cpus=1, gpus=0, slots=2), layout=layout)
+        ending = run_search(
+            engine,
+            functools.partial(CheckpointingRunner, root),
+            resources=TrialResources(cpus=1, gpus=0, slots=2),
+            tune_dir=layout.tune,
+            on_event=lambda event: checkpoints.sweep(event.trial) if event.kind == "rung" else None,
+        )
     assert ending is Ending.FINISHED
 
 

@@ -61,7 +61,9 @@ class Run:
         self.engine = Engine.open(Space.from_dict(content), config, Journal(self.layout.journal))
 
     def search(self, make_runner: Any, **options: Any) -> Ending:
-        return run_search(self.engine, make_runner, resources=TWO_SLOTS, layout=self.layout, on_event=self.observe, **options)
+        return run_search(
+            self.engine, make_runner, resources=TWO_SLOTS, tune_dir=self.layout.tune, on_event=self.observe, **options
+        )
 
     def observe(self, event: SearchEvent) -> None:
         self.events.append(event)

@@ -21,7 +21,7 @@ def judged(error: Exception, cause: Exception | None = None) -> Verdict:
     ("error", "outcome", "restart"),
     [
         (DivergedError("loss is nan"), Outcome.DIVERGED, False),
-        (InfeasibleError("cannot be built"), Outcome.INFEASIBLE, False),
+        (InfeasibleError("one image does not fit"), Outcome.INFEASIBLE, True),
         (torch.OutOfMemoryError("CUDA out of memory."), Outcome.INFEASIBLE, True),
         (MemoryError(), Outcome.INFEASIBLE, True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), Outcome.INFEASIBLE, True),
@@ -36,7 +36,8 @@ def test_exception_becomes_the_trial_s_outcome(error: Exception, outcome: Outcom
 
 
 def test_out_of_memory_is_found_below_the_error_that_it_caused() -> None:
-    assert judged(InfeasibleError("micro-batch 1 does not fit"), torch.OutOfMemoryError("CUDA out of memory.")).restart_worker
+    verdict = judged(RuntimeError("evaluation failed"), torch.OutOfMemoryError("CUDA out of memory."))
+    assert (verdict.outcome, verdict.restart_worker) == (Outcome.INFEASIBLE, True)
 
 
 def test_full_disk_stops_the_search_and_names_the_file() -> None:

@@ -44,10 +44,8 @@ def judge_exception(error: Exception) -> Verdict:
     message = _one_line(error)
     if isinstance(error, DivergedError):
         return Verdict(outcome=Outcome.DIVERGED, message=message, trace=trace)
-    if _is_out_of_memory(error):
+    if isinstance(error, InfeasibleError) or _is_out_of_memory(error):
         return Verdict(outcome=Outcome.INFEASIBLE, message=message, trace=trace, restart_worker=True)
-    if isinstance(error, InfeasibleError):
-        return Verdict(outcome=Outcome.INFEASIBLE, message=message, trace=trace)
     if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
         where = error.filename or "a file of the run"
         storage = StorageError(f"cannot write or read {where}: {error.strerror}. Free the disk, or mount it again.")

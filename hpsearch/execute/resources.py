@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +39,14 @@ class TrialResources:
     def num_threads(self) -> int:
         """Threads that a trial computes with."""
         return max(1, math.floor(self.cpus))
+
+
+def limit_threads(num_threads: int) -> None:
+    """Lets this process compute with `num_threads`: torch where it is loaded, and what it or its children load later."""
+    os.environ["OMP_NUM_THREADS"] = str(num_threads)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(num_threads)
 
 
 def plan_resources(config: ResourcesConfig, nodes: Sequence[NodeResources]) -> TrialResources:

@@ -7,12 +7,12 @@ import logging
 import os
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
-from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
 from hpsearch.execute.progress import ProgressReader
 from hpsearch.execute.resources import TrialResources
@@ -21,7 +21,6 @@ from hpsearch.execute.stretch import MakeRunner
 from hpsearch.execute.trainable import StretchTrainable
 from hpsearch.execute.tune_scheduler import EngineScheduler
 from hpsearch.execute.tune_search import EngineSearch
-from hpsearch.layout import RunLayout
 from hpsearch.search.engine import Engine
 
 TUNE_ENVIRONMENT = {
@@ -63,7 +62,7 @@ def run_search(
     make_runner: MakeRunner,
     *,
     resources: TrialResources,
-    layout: RunLayout,
+    tune_dir: Path,
     should_stop: Callable[[], bool] = lambda: False,
     deadline_seconds: float | None = None,
     on_event: Callable[[SearchEvent], None] = lambda event: None,
@@ -74,7 +73,7 @@ def run_search(
         engine: what to train next; only this process touches it.
         make_runner: makes the runner of one worker process.
         resources: what each trial gets, and how many run at a time.
-        layout: the run directory: trials' checkpoints, and what Tune writes for itself.
+        tune_dir: where Tune writes for itself; removable.
         should_stop: asked often; True: no new stretches, those in flight go on to their next rung.
         deadline_seconds: from now; then stretches in flight are stopped.
         on_event: told what happens, in this process.
@@ -82,20 +81,12 @@ def run_search(
     Raises:
         HpsearchError: the search as a whole cannot go on: storage, cluster, or a runner that cannot be made.
     """
-    keeper = CheckpointKeeper(layout, engine.study)
-
-    def tell(event: SearchEvent) -> None:
-        if event.kind in ("rung", "ended"):
-            keeper.sweep(event.trial)
-        on_event(event)
-
     session = SearchSession(
-        engine, num_slots=resources.slots, should_stop=should_stop, deadline_seconds=deadline_seconds, on_event=tell
+        engine, num_slots=resources.slots, should_stop=should_stop, deadline_seconds=deadline_seconds, on_event=on_event
     )
-    keeper.sweep()
     with catch_interrupts() as interrupt, contextlib.closing(ProgressReader()) as reader:
         try:
-            _run_tune(session, make_runner, resources, layout, interrupt, reader)
+            _run_tune(session, make_runner, resources, tune_dir, interrupt, reader)
         except Exception:
             if session.error is None:
                 raise
@@ -110,16 +101,18 @@ def _run_tune(
     session: SearchSession,
     make_runner: MakeRunner,
     resources: TrialResources,
-    layout: RunLayout,
+    tune_dir: Path,
     interrupt: Interrupt,
     reader: ProgressReader,
 ) -> None:
     scheduler = EngineScheduler(session)
     with _tune_environment():
         tune.run(
-            tune.with_parameters(StretchTrainable, make_runner=make_runner, board=reader.board),
+            tune.with_parameters(
+                StretchTrainable, make_runner=make_runner, board=reader.board, num_threads=resources.num_threads
+            ),
             name=f"search-{uuid.uuid4().hex[:8]}",
-            storage_path=str(layout.tune.resolve()),
+            storage_path=str(tune_dir.resolve()),
             search_alg=EngineSearch(session),
             scheduler=scheduler,
             stop=_Watch(session, scheduler, interrupt, reader),

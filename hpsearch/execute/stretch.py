@@ -33,14 +33,17 @@ class Progress:
     """Speed of late."""
 
 
+OnProgress = Callable[[Progress], None]
+
+
 class StretchRunner(Protocol):
     """Lives in a worker process and is kept from stretch to stretch: what is warm belongs here."""
 
-    def run(self, stretch: Stretch) -> Iterator[RungReport | Progress]:
+    def run(self, stretch: Stretch, on_progress: OnProgress) -> Iterator[RungReport]:
         """Trains the trial on from its last checkpoint.
 
-        Yields a report at each rung after `stretch.from_images`, once its checkpoint is written, and progress in between
-        as often as it likes. The iterator is closed when the engine says stop.
+        Yields a report at each rung after `stretch.from_images`, once its checkpoint is written; in between it may tell
+        `on_progress` as often as it likes. The iterator is closed when the engine says stop.
         """
         ...
 

@@ -15,7 +15,8 @@ from ray import tune
 
 from hpsearch.execute.outcome import Verdict, judge_exception
 from hpsearch.execute.progress import ProgressPin
-from hpsearch.execute.stretch import MakeRunner, Progress, RungReport, StretchRunner
+from hpsearch.execute.resources import limit_threads
+from hpsearch.execute.stretch import MakeRunner, RungReport, StretchRunner
 from hpsearch.search.types import Stretch
 
 log = logging.getLogger(__name__)
@@ -49,13 +50,16 @@ class StretchTrainable(tune.Trainable):
         os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
         super().__init__(config, storage)
 
-    def setup(self, config: dict[str, Any], make_runner: MakeRunner | None = None, board: Any = None) -> None:
+    def setup(
+        self, config: dict[str, Any], make_runner: MakeRunner | None = None, board: Any = None, num_threads: int = 1
+    ) -> None:
         """Takes the first stretch; the runner is made when it is needed."""
         assert make_runner is not None
+        limit_threads(num_threads)
         self._make_runner = make_runner
         self._board = board
         self._runner: StretchRunner | None = None
-        self._reports: Iterator[RungReport | Progress] = iter(())
+        self._reports: Iterator[RungReport] = iter(())
         self._restart = False
         self.reset_config(config)
 
@@ -103,12 +107,9 @@ class StretchTrainable(tune.Trainable):
 
     def _train(self, runner: StretchRunner) -> RungReport:
         if not self._is_running:
-            self._reports = runner.run(self._stretch)
+            self._reports = runner.run(self._stretch, self._pin.pin)
             self._is_running = True
         for report in self._reports:
-            if isinstance(report, Progress):
-                self._pin.pin(report)
-                continue
             self._stretch = replace(self._stretch, from_images=report.images)
             return report
         raise RuntimeError(f"the runner ended at {self._stretch.from_images:,} images, before the next rung")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -20,7 +19,7 @@ from ray.exceptions import (
 from hpsearch.errors import ClusterError
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
 from hpsearch.execute.messages import first_line
-from hpsearch.execute.resources import TrialResources
+from hpsearch.execute.resources import TrialResources, limit_threads
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -100,9 +99,7 @@ def _call_once(
 def _on_worker(
     function: Callable[..., Generator[Progress, None, Result]], kwargs: dict[str, Any], num_threads: int
 ) -> Generator[Progress | _Done, None, None]:
-    torch = sys.modules.get("torch")  # loaded by now if the function's module needs it
-    if torch is not None:
-        torch.set_num_threads(num_threads)
+    limit_threads(num_threads)
     result = yield from function(**kwargs)
     yield _Done(result)
 

@@ -1,0 +1,162 @@
+"""Trains stretches in a worker: the images, the device and the networks' kernels stay warm from trial to trial."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hpsearch.config import Objective, Precision
+from hpsearch.data.dataset import Dataset
+from hpsearch.data.training_data import TrainingData, open_training_data
+from hpsearch.errors import ClusterError
+from hpsearch.execute.stretch import OnProgress, Progress, RungReport
+from hpsearch.layout import RunLayout
+from hpsearch.search.types import Stretch
+from hpsearch.train.plugins import import_plugins
+from hpsearch.train.result import RungResult
+from hpsearch.train.settings import settings_from, trial_seed
+from hpsearch.train.trial import TrialTrainer
+
+log = logging.getLogger(__name__)
+
+CONTEXT_BYTES = 600 * 2**20
+"""GPU memory that a process takes beside what torch counts: CUDA's context and the kernels it loads."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchJob:
+    """All that a worker needs to train any trial of a search."""
+
+    dataset: Dataset
+    """Labelled images."""
+    cache_dir: str
+    """Parent of the node's caches of decoded images."""
+    run_dir: str
+    """The run directory, the same on every node."""
+    stored_px: Mapping[int, int]
+    """`image_px` → side at which its images are stored."""
+    rungs: tuple[int, ...]
+    """Images at each rung, ascending."""
+    images_per_trial: int
+    """Full budget of a trial; its schedule spans it."""
+    seed: int
+    """Seed of the study."""
+    objective: Objective
+    """What rungs compare."""
+    precision: Precision
+    """Autocast type."""
+    num_workers: int
+    """Processes that decode, where the node has no cache yet."""
+    max_unreadable_fraction: float
+    """Share of unreadable images that is accepted."""
+    gpus: float = 0.0
+    """GPUs of one trial; a fraction shares one."""
+    plugins: tuple[str, ...] = ()
+    """The user's modules."""
+
+
+@dataclass(frozen=True, slots=True)
+class MakeTrainingRunner:
+    """Makes the runner of one worker process."""
+
+    job: SearchJob
+    """What is searched."""
+
+    def __call__(self) -> TrainingRunner:
+        """Called once in each worker process."""
+        return TrainingRunner(self.job)
+
+
+class TrainingRunner:
+    """Runs stretches of real training."""
+
+    def __init__(self, job: SearchJob) -> None:
+        """Prepares this process: plugins, its share of the GPU.
+
+        Raises:
+            InputError: a plugin that is not there or fails.
+            ClusterError: Ray gave this process a GPU that torch cannot use.
+        """
+        import_plugins(job.plugins)
+        self._job = job
+        self._layout = RunLayout(Path(job.run_dir))
+        self._device = _device(job.gpus)
+        self._data_by_px: dict[int, TrainingData] = {}
+        gc.freeze()  # what is loaded by now stays: collecting after each stretch then takes 1 ms instead of 100
+
+    def run(self, stretch: Stretch, on_progress: OnProgress) -> Iterator[RungReport]:
+        """Trains the trial on from its checkpoint; where that is gone it begins anew, and rungs known already are left out.
+
+        Raises:
+            DivergedError: a loss or a probability is not finite.
+            InfeasibleError: a network that cannot be built, or one image does not fit the memory.
+            HpsearchError: no trial is to blame: images, weights or storage.
+        """
+        settings = settings_from({**stretch.params, "images_per_trial": self._job.images_per_trial})
+        trainer = TrialTrainer(
+            settings,
+            self._data(self._job.stored_px[settings.image_px]),
+            seed=trial_seed(self._job.seed, stretch.trial),
+            device=self._device,
+            precision=self._job.precision,
+            checkpoint=self._layout.checkpoint(stretch.trial),
+            on_progress=lambda images, speed: on_progress(Progress(images=images, images_per_second=speed)),
+        )
+        if trainer.images_seen < stretch.from_images:
+            log.warning(
+                "trial %d: its checkpoint at %s images is gone; it starts again", stretch.trial, f"{stretch.from_images:,}"
+            )
+        seconds = 0.0
+        try:
+            for result in trainer.run(self._job.rungs):
+                seconds += result.seconds
+                if result.images > stretch.from_images:
+                    yield self._report(result, seconds)
+                    seconds = 0.0
+        finally:
+            del trainer
+            gc.collect()  # networks refer to themselves; the next one should find their memory free
+            if self._device == "cuda":
+                torch.cuda.empty_cache()  # others may share this GPU
+
+    def _data(self, px: int) -> TrainingData:
+        if px not in self._data_by_px:
+            self._data_by_px[px] = open_training_data(
+                self._job.dataset,
+                px=px,
+                cache_dir=Path(self._job.cache_dir),
+                num_workers=self._job.num_workers,
+                max_unreadable_fraction=self._job.max_unreadable_fraction,
+            )
+        return self._data_by_px[px]
+
+    def _report(self, result: RungResult, seconds: float) -> RungReport:
+        metrics: dict[str, Any] = {
+            **asdict(result.scores),
+            "train_loss": result.train_loss,
+            "lr": result.lr,
+            "images_per_second": result.images_per_second,
+            "micro_batch": result.micro_batch,
+        }
+        return RungReport(images=result.images, value=metrics[self._job.objective], seconds=seconds, metrics=metrics)
+
+
+def _device(gpus: float) -> str:
+    if gpus == 0:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise ClusterError(
+            f"Ray gave a worker {gpus:g} GPU, but torch {torch.__version__} sees none there. Check the driver with nvidia-smi, "
+            "and that this torch is built for CUDA."
+        )
+    if gpus < 1:
+        total = torch.cuda.get_device_properties(0).total_memory
+        # Without a limit the first trials take what the later ones were promised.
+        torch.cuda.set_per_process_memory_fraction(max(0.01, gpus - CONTEXT_BYTES / total))
+    return "cuda"

@@ -1,0 +1,54 @@
+"""Ctrl-C, SIGTERM and SLURM's SIGUSR1: once asks for an orderly end, twice ends the process."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from hpsearch.errors import EXIT_INTERRUPTED
+from hpsearch.execute.interrupt import catch_interrupts
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signal_asks_for_an_orderly_end(number: signal.Signals) -> None:
+    with catch_interrupts() as interrupt:
+        assert not interrupt.requested
+        os.kill(os.getpid(), number)
+        assert interrupt.requested
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with catch_interrupts():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_second_signal_ends_the_process_at_once() -> None:
+    program = (
+        "import os, signal, time\n"
+        "from hpsearch.execute.interrupt import catch_interrupts\n"
+        "with catch_interrupts():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == EXIT_INTERRUPTED
+    assert "interrupted twice" in done.stderr
+
+
+def test_outside_of_the_main_thread_nothing_is_caught() -> None:
+    seen: list[bool] = []
+
+    def other_thread() -> None:
+        with catch_interrupts() as interrupt:
+            seen.append(interrupt.requested)
+
+    thread = threading.Thread(target=other_thread)
+    thread.start()
+    thread.join()
+    assert seen == [False]

@@ -1,0 +1,132 @@
+"""The real runner, in this process: tiny images, a tiny network, real checkpoints."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpsearch.data.dataset import Dataset, ImageSet
+from hpsearch.errors import ClusterError
+from hpsearch.execute import runner as module
+from hpsearch.execute.runner import MakeTrainingRunner, SearchJob, TrainingRunner
+from hpsearch.execute.stretch import Progress, RungReport
+from hpsearch.layout import RunLayout
+from hpsearch.search.types import Stretch
+
+RUNGS = (16, 32, 64)
+PARAMS = {"backbone": "test_resnet", "image_px": 32, "batch_size": 8, "lr": 1e-3}
+
+
+def image_set(directory: Path, num_images: int) -> ImageSet:
+    """Forgeries are brighter."""
+    random = np.random.default_rng(num_images)
+    labels_n = np.arange(num_images) % 2
+    paths = [directory / f"{number}.png" for number in range(num_images)]
+    directory.mkdir()
+    for path, label in zip(paths, labels_n, strict=True):
+        pixels_hwc = random.integers(0, 160, (36, 36, 3)) + 60 * label
+        Image.fromarray(pixels_hwc.astype(np.uint8)).save(path)
+    names = tuple(path.name for path in paths)
+    return ImageSet(names=names, paths=tuple(map(str, paths)), labels_n=labels_n, groups=None)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    root = tmp_path_factory.mktemp("images")
+    train, val = image_set(root / "train", 24), image_set(root / "val", 16)
+    return Dataset(source=str(root), train=train, val=val, template=None, notes=(), fingerprint="of this test")
+
+
+@pytest.fixture
+def job(dataset: Dataset, tmp_path: Path) -> SearchJob:
+    return SearchJob(
+        dataset=dataset,
+        cache_dir=str(tmp_path / "cache"),
+        run_dir=str(tmp_path / "run"),
+        stored_px={32: 32},
+        rungs=RUNGS,
+        images_per_trial=RUNGS[-1],
+        seed=0,
+        objective="auc",
+        precision="fp32",
+        num_workers=0,
+        max_unreadable_fraction=0.0,
+    )
+
+
+def stretch(trial: int = 0, from_images: int = 0, **params: Any) -> Stretch:
+    to_images = min(rung for rung in RUNGS if rung > from_images)
+    return Stretch(trial=trial, params={**PARAMS, **params}, from_images=from_images, to_images=to_images)
+
+
+def reports(runner: TrainingRunner, work: Stretch) -> Iterator[RungReport]:
+    return runner.run(work, lambda progress: None)
+
+
+def test_each_rung_is_reported_with_its_scores_once_its_checkpoint_is_written(job: SearchJob) -> None:
+    checkpoint = RunLayout(Path(job.run_dir)).checkpoint(3)
+    seen = []
+    for report in reports(MakeTrainingRunner(job)(), stretch(trial=3)):
+        assert checkpoint.is_file()
+        seen.append(report.images)
+        assert report.value == report.metrics["auc"]
+        assert {"accuracy", "tpr_at_fpr", "train_loss", "lr", "images_per_second", "micro_batch"} <= set(report.metrics)
+        assert report.seconds > 0
+    assert seen == list(RUNGS)
+
+
+def test_objective_is_what_rungs_compare(job: SearchJob, tmp_path: Path) -> None:
+    runner = TrainingRunner(dataclasses.replace(job, objective="accuracy"))
+    first = next(reports(runner, stretch()))
+    assert first.value == first.metrics["accuracy"]
+
+
+def test_promoted_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(job: SearchJob, tmp_path: Path) -> None:
+    straight = [report.metrics["train_loss"] for report in reports(TrainingRunner(job), stretch())]
+    runner = TrainingRunner(dataclasses.replace(job, run_dir=str(tmp_path / "other run")))
+    first = reports(runner, stretch())
+    losses = [next(first).metrics["train_loss"]]
+    first.close()
+    list(reports(runner, stretch(trial=1)))  # another trial in between, in the same process
+    rest = list(reports(runner, stretch(from_images=RUNGS[0])))
+    assert [report.images for report in rest] == list(RUNGS[1:])
+    assert losses + [report.metrics["train_loss"] for report in rest] == straight
+
+
+def test_trial_whose_checkpoint_is_gone_starts_again_and_reports_only_what_is_new(job: SearchJob) -> None:
+    straight = list(reports(TrainingRunner(job), stretch()))
+    RunLayout(Path(job.run_dir)).checkpoint(0).unlink()
+    again = list(reports(TrainingRunner(job), stretch(from_images=RUNGS[0])))
+    assert [report.images for report in again] == list(RUNGS[1:])
+    assert [report.metrics["train_loss"] for report in again] == [report.metrics["train_loss"] for report in straight[1:]]
+    assert again[0].seconds > 0
+
+
+def test_images_are_opened_once_for_each_size(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    really_open = module.open_training_data
+    monkeypatch.setattr(
+        module, "open_training_data", lambda *args, **kwargs: opened.append(kwargs["px"]) or really_open(*args, **kwargs)
+    )
+    runner = TrainingRunner(job)
+    for trial in range(3):
+        next(reports(runner, stretch(trial=trial)))
+    assert opened == [32]
+
+
+def test_progress_says_images_and_speed(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpsearch.train.trial.SECONDS_BETWEEN_PROGRESS", 0.0)
+    told: list[Progress] = []
+    next(TrainingRunner(job).run(stretch(), told.append))
+    assert [progress.images for progress in told] == [8, 16]
+    assert all(progress.images_per_second > 0 for progress in told)
+
+
+def test_gpu_that_torch_cannot_see_is_no_trial_s_fault(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ClusterError, match=r"Ray gave a worker 0.25 GPU, but torch .* sees none"):
+        TrainingRunner(dataclasses.replace(job, gpus=0.25))
