@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -29,6 +30,15 @@ class SearchedParameter:
     def is_text(self) -> bool:
         """Whether any of its values is a word."""
         return any(isinstance(choice, str) for choice in self.choices)
+
+    def position(self, value: ParamValue) -> float:
+        """Where `value` lies from 0 to 1: in the range, in the logarithm where it is drawn so, or among the choices."""
+        if self.choices:
+            return (self.choices.index(value) + 0.5) / len(self.choices) if value in self.choices else 0.5
+        low, high, at = (float(number or 0) for number in (self.low, self.high, value))
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return min(max((at - low) / (high - low), 0.0), 1.0) if high > low else 0.5
 
     def merged(self, other: SearchedParameter) -> SearchedParameter:
         """Both together."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from hpsearch.config import ParamValue
 from hpsearch.report import wording
 from hpsearch.report.facts import SearchedParameter
 from hpsearch.report.page.content import PageContent
@@ -41,20 +41,13 @@ def fixed_settings(content: PageContent) -> dict[str, str]:
     return {name: wording.value(value) for name, value in params.items() if name not in content.searched}
 
 
-def _setting(parameter: SearchedParameter, value: object) -> Setting:
+def _setting(parameter: SearchedParameter, value: ParamValue) -> Setting:
     if parameter.choices:
         options = ", ".join(map(wording.value, parameter.choices))
         return Setting(name=parameter.name, value=wording.value(value), options=options, position=None, at_edge=False)
-    position = _position(parameter, value)
+    position = parameter.position(value)
     low, high = wording.value(parameter.low), wording.value(parameter.high)
     # A strength of 0 is "off", and a range cannot be widened below it.
     at_edge = position > 1 - EDGE or (position < EDGE and parameter.low != 0)
     options = f"{low} – {high}{', log' if parameter.log else ''}"
     return Setting(name=parameter.name, value=wording.value(value), options=options, position=position, at_edge=at_edge)
-
-
-def _position(parameter: SearchedParameter, value: object) -> float:
-    low, high, at = (float(str(number)) for number in (parameter.low, parameter.high, value))
-    if parameter.log:
-        low, high, at = math.log(low), math.log(high), math.log(at)
-    return min(max((at - low) / (high - low), 0.0), 1.0) if high > low else 0.5

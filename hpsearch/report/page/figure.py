@@ -50,8 +50,18 @@ class Figure:
             "places": self.places,
             "placesMode": self.places_mode,
         }
-        text = json.dumps(_finite(content), allow_nan=False, separators=(",", ":"), default=_plain)
-        return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+        return as_json(content)
+
+
+def as_json(content: Any) -> Markup:
+    """JSON that cannot end the script element that it stands in."""
+    text = json.dumps(_finite(content), allow_nan=False, separators=(",", ":"), default=_plain)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def opacity(num_lines: int, most: float) -> float:
+    """So that many lines over each other can still be told apart: `most` for up to 30, less for more."""
+    return round(max(0.1, most * min(1.0, math.sqrt(30 / max(num_lines, 1)))), 2)
 
 
 def hover(*lines: str) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, Trace, axis, ramp
-from hpsearch.report.page.trial_marks import BEST_WIDTH, STATES, points, rung_label, tooltip
-from hpsearch.report.summary import UNUSABLE, state_of
+from hpsearch.report.page.trial_marks import points, rung_label
+from hpsearch.report.summary import UNUSABLE
 from hpsearch.search.types import TrialState
 
 
@@ -48,7 +48,7 @@ def _scored(content: PageContent, scored: list[TrialState]) -> list[Trace]:
                 "line": {"width": 1, "color": "$paper"},
             }
             x, y = [trial.number for trial in here], [trial.value for trial in here]
-            traces.append(points(content, here, x, y, name=rung_label(content, number), marker=marker))
+            traces.append(points(here, x, y, name=rung_label(content, number), marker=marker))
     return traces
 
 
@@ -64,7 +64,7 @@ def _ended_badly(content: PageContent, trials: list[TrialState], floor: float) -
                 "size": 8,
                 "line": {"width": 2.4, "color": f"${outcome.value}"},
             }
-            traces.append(points(content, here, [trial.number for trial in here], y, name=outcome.value, marker=marker))
+            traces.append(points(here, [trial.number for trial in here], y, name=outcome.value, marker=marker))
     return traces
 
 
@@ -88,82 +88,3 @@ def _floor(scored: list[TrialState]) -> float:
     if not values:
         return 0.5
     return min(values) - max(0.05 * (max(values) - min(values)), 0.005)
-
-
-def curves_figure(content: PageContent) -> Figure:
-    """The objective of every trial by images seen, coloured by how it stands; the best one and its retraining on top."""
-    scored = [trial for trial in content.study.trials.values() if trial.values]
-    return Figure(
-        name="curves",
-        label=f"Learning curves of {len(scored)} trials: {content.score.title} by images seen, coloured by outcome.",
-        traces=[*_curves_by_state(content, scored), *_emphasised(content)],
-        layout={
-            "xaxis": axis("Images seen (logarithmic)", type="log", **_rung_ticks(content)),
-            "yaxis": axis(content.score.title),
-        },
-        height_px=400,
-        places={trial.number: (sorted(trial.values), [trial.values[at] for at in sorted(trial.values)]) for trial in scored},
-        places_mode="lines+markers",
-    )
-
-
-def _curves_by_state(content: PageContent, scored: list[TrialState]) -> list[Trace]:
-    traces = []
-    for state in STATES:
-        here = [trial for trial in scored if state_of(trial) == state]
-        if not here:
-            continue
-        x: list[Any] = []
-        y: list[Any] = []
-        notes: list[Any] = []
-        for trial in here:
-            for images in sorted(trial.values):
-                x.append(images)
-                y.append(trial.values[images])
-                notes.append([trial.number, tooltip(content, trial, images=images)])
-            x, y, notes = [*x, None], [*y, None], [*notes, [None, ""]]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "x": x,
-                "y": y,
-                "customdata": notes,
-                "hovertemplate": "%{customdata[1]}<extra></extra>",
-                "name": f"{state} ({len(here)})",
-                "line": {"color": f"${state}@0.55", "width": 1.3},
-                "marker": {"color": f"${state}", "size": 5},
-            }
-        )
-    return traces
-
-
-def _emphasised(content: PageContent) -> list[Trace]:
-    traces = []
-    for trial, name, colour, dash in (
-        (content.best, "best trial", "$ink", "solid"),
-        (content.retraining, "retrained", "$accent", "dash"),
-    ):
-        if trial is not None and trial.values:
-            images = sorted(trial.values)
-            label = f"{name} {trial.number}" if name == "best trial" else name
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines+markers",
-                    "x": images,
-                    "y": [trial.values[at] for at in images],
-                    "name": label,
-                    "line": {"color": colour, "width": BEST_WIDTH, "dash": dash},
-                    "marker": {"color": colour, "size": 8},
-                    "customdata": [
-                        [content.best.number if content.best else None, tooltip(content, trial, images=at)] for at in images
-                    ],
-                    "hovertemplate": f"<b>{name}</b><br>%{{customdata[1]}}<extra></extra>",
-                }
-            )
-    return traces
-
-
-def _rung_ticks(content: PageContent) -> dict[str, Any]:
-    return {"tickvals": list(content.rungs), "ticktext": [f"{images:,}" for images in content.rungs]}

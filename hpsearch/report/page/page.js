@@ -5,6 +5,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const touch = matchMedia("(pointer: coarse)").matches;
   const specs = new Map();
+  const notes = embedded("trial-notes");
   let chosen = null;
 
   // ---- colours: "$name", "$ramp:0.5", either with "@opacity"
@@ -40,6 +41,16 @@
   }
 
   // ---- figures
+
+  function embedded(id) {
+    const element = document.getElementById(id);
+    return element ? JSON.parse(element.textContent) : {};
+  }
+
+  // What is said of a trial stands in the page once, not in every plot.
+  function addNotes(trace) {
+    if (trace.meta === "trials") trace.customdata = trace.customdata.map((trial) => [trial, notes[trial]]);
+  }
 
   function isPlain(value) {
     return value && typeof value === "object" && !Array.isArray(value);
@@ -195,7 +206,9 @@
 
   function start() {
     for (const canvas of document.querySelectorAll("[data-figure]")) {
-      specs.set(canvas, JSON.parse(document.getElementById(`data-${canvas.dataset.figure}`).textContent));
+      const spec = embedded(`data-${canvas.dataset.figure}`);
+      spec.traces.forEach(addNotes);
+      specs.set(canvas, spec);
     }
     makeSortable();
     listenForChoices();

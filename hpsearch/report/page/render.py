@@ -14,11 +14,12 @@ from hpsearch.layout import RunLayout
 from hpsearch.report import wording
 from hpsearch.report.facts import parameter_limit
 from hpsearch.report.files import write_text
-from hpsearch.report.page import detector, effects, history, spending, trial_rows
+from hpsearch.report.page import curves, detector, effects, history, parallel, spending, trial_rows
 from hpsearch.report.page.best_curves import best_figures
 from hpsearch.report.page.configuration import fixed_settings, searched_settings
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.notes import honest_notes
+from hpsearch.report.page.trial_marks import notes_of_trials
 
 
 def write_page(layout: RunLayout, content: PageContent) -> None:
@@ -64,15 +65,16 @@ def _views(content: PageContent) -> dict[str, Any]:
         "settings": searched_settings(content),
         "fixed": fixed_settings(content),
         "history": history.history_figure(content) if has_values else None,
-        "curves": history.curves_figure(content) if has_values else None,
+        "curves": curves.curves_figure(content) if has_values else None,
         "best_figures": best_figures(content),
         "effects": effects.effect_figures(content),
-        "parallel": effects.parallel_figure(content),
+        "parallel": parallel.parallel_figure(content),
         "importance": effects.importance_figure(content),
         "spending": spending.spending_figures(content) if has_values else [],
         "spending_sentence": spending.spending_sentence(content),
         "seconds": content.result["seconds"] if content.result else content.study.phases,
         "detector": _detector(content) if predictions is not None else None,
+        "trial_notes": notes_of_trials(content),
         "columns": trial_rows.columns(content),
         "rows": trial_rows.rows(content),
         "source": _source(content),

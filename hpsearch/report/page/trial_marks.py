@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from hpsearch.report import wording
 from hpsearch.report.page.content import PageContent
-from hpsearch.report.page.figure import Trace, hover
+from hpsearch.report.page.figure import Trace, as_json, hover
 from hpsearch.report.summary import state_of
 from hpsearch.search.types import TrialState
 
@@ -16,26 +18,36 @@ STATES = ("paused", "waiting", "running", "diverged", "infeasible", "failed", "c
 BEST_WIDTH = 3.2
 
 
-def tooltip(content: PageContent, trial: TrialState, *, images: int | None = None) -> str:
-    """What is said of a trial, at one of its rungs or at its last one."""
-    at = trial.images if images is None else images
-    value = f"{content.score.title} {trial.values[at]:.4f} at {at:,} images" if at in trial.values else "no rung reached"
+TRIALS_TRACE = "trials"
+"""Plotly's `meta` of a trace whose `customdata` are numbers of trials; the page's script adds their notes."""
+
+
+def notes_of_trials(content: PageContent) -> Markup:
+    """JSON for a script element: what a tooltip says of each trial, kept once for all plots."""
+    return as_json({trial.number: note(content, trial) for trial in content.study.trials.values()})
+
+
+def note(content: PageContent, trial: TrialState) -> str:
+    """What is said of a trial: how it stands, its last value, its parameters, what went wrong."""
+    value = f"{content.score.title} {trial.value:.4f} at {trial.images:,} images" if trial.values else "no rung reached"
     params = [f"{name} {wording.value(trial.params[name])}" for name in content.searched if name in trial.params]
     folded = [", ".join(params[start : start + 3]) for start in range(0, len(params), 3)]
     return hover(f"trial {trial.number}, {state_of(trial)}", value, *folded, wording.printable(trial.message)[:200])
 
 
-def points(
-    content: PageContent, trials: Sequence[TrialState], x: Sequence[object], y: Sequence[object], **more: object
-) -> Trace:
+def marked(numbers: Sequence[int | None], hovertemplate: str = "%{customdata[1]}<extra></extra>") -> Trace:
+    """What a trace needs so that its points tell of trials `numbers`, one for each point."""
+    return {"meta": TRIALS_TRACE, "customdata": list(numbers), "hovertemplate": hovertemplate}
+
+
+def points(trials: Sequence[TrialState], x: Sequence[object], y: Sequence[object], **more: object) -> Trace:
     """Markers, one for each trial; a click on one selects it."""
     return {
         "type": "scatter",
         "mode": "markers",
         "x": x,
         "y": y,
-        "customdata": [[trial.number, tooltip(content, trial)] for trial in trials],
-        "hovertemplate": "%{customdata[1]}<extra></extra>",
+        **marked([trial.number for trial in trials]),
         **more,
     }
 
