@@ -277,11 +277,19 @@ MISTAKES = {
         "backbone: {choices: [resnet18, huge]}\nlimits: {num_parameters: 200_000_000}",
         r":1: backbone huge has 303,000,000 parameters; limits\.num_parameters allows 200,000,000\. Remove",
     ),
+    "over the limit on its own line": (
+        "backbone:\n  choices:\n    - resnet18\n    - huge\nlimits: {num_parameters: 200_000_000}",
+        r":4: backbone huge has 303,000,000 parameters",
+    ),
+    "over the limit with any SE": (
+        "backbone: {choices: [resnet50]}\nse_reduction: {choices: [2, 4, 8, 40]}\nlimits: {num_parameters: 30_000_000}",
+        r"se_reduction 2 has 44,000,000(.|\n)*se_reduction 4 has 34,000,000",
+    ),
     "over the limit with SE": (
         "backbone: {choices: [resnet50]}\nse_reduction: {choices: [none, 2, 16]}\nlimits: {num_parameters: 40_000_000}",
         r"backbone resnet50, se_reduction 2 has 44,000,000 parameters",
     ),
-    "SE where there is none": (BACKBONES + "se_reduction: {choices: [none, 16]}", r":2: convnext_tiny takes no se_reduction"),
+    "SE where there is none": (BACKBONES + "se_reduction: {choices: [none, 16]}", r":1: convnext_tiny takes no se_reduction"),
 }
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from hpsearch.config import Params, ParamValue
 from hpsearch.errors import InputError
 from hpsearch.search.dimension import Condition, Dimension, complete
-from hpsearch.search.space_conditions import Placed
 from hpsearch.search.space_entries import RESERVED, unknown
 from hpsearch.search.space_file import Node, Problems, located, read_yaml
 from hpsearch.search.space_reader import SpaceReader
@@ -127,7 +126,11 @@ def _read(root: Node, source: str, vocabulary: Vocabulary | None, overrides: Map
     start = starts.read(root)
     limit = read_parameter_limit(root, vocabulary, problems)
     problems.raise_if_any()
-    _check_whole(placed, reader.fixed, limit, vocabulary, problems, source)
+    if not placed and not reader.fixed:
+        raise InputError(f"{source}: nothing to search; give a parameter beside {', '.join(RESERVED)}.")
+    if vocabulary is not None:
+        check_networks(placed, reader.fixed, limit, vocabulary, problems, reader.value_at)
+        problems.raise_if_any()
     return Space(
         dimensions=tuple(one.dimension for one in placed),
         fixed=reader.fixed,
@@ -141,13 +144,3 @@ def _check_override_names(fixings: Mapping[str, Node], vocabulary: Vocabulary | 
     for name, node in fixings.items():
         if vocabulary is not None and name not in vocabulary.parameters:
             problems.add(node.where, unknown(name, vocabulary))
-
-
-def _check_whole(
-    placed: list[Placed], fixed: Params, limit: int | None, vocabulary: Vocabulary | None, problems: Problems, source: str
-) -> None:
-    if not placed and not fixed:
-        raise InputError(f"{source}: nothing to search; give a parameter beside {', '.join(RESERVED)}.")
-    if vocabulary is not None:
-        check_networks(placed, fixed, limit, vocabulary, problems, source)
-    problems.raise_if_any()

@@ -32,6 +32,8 @@ class SpaceReader:
         self.notes: list[str] = []
         self._families: dict[str, list[str]] = {}
         self._asked_at: dict[tuple[str, str], str] = {}
+        self.value_at: dict[tuple[str, ParamValue], str] = {}
+        """(parameter, fixed value or choice) → where it stands."""
 
     def read(self) -> list[Placed]:
         """Dimensions in an order in which each comes after all that it depends on; fills `fixed`."""
@@ -59,6 +61,7 @@ class SpaceReader:
             checked = self._value(name, value)
             if checked is not None:
                 self.fixed[name] = checked
+                self.value_at[(name, checked)] = value.where
 
     def _read_families(self, entries: Sequence[Entry]) -> None:
         """Sorts the backbones of this space by family, in the order of the file."""
@@ -68,18 +71,12 @@ class SpaceReader:
         choices = searched.value if searched is not None and isinstance(searched.value, list) else []
         where = {str(node.value): node.where for node in choices}
         if BACKBONE in self.fixed:
-            where = {str(self.fixed[BACKBONE]): self._where_fixed(BACKBONE)}
+            where = {str(self.fixed[BACKBONE]): self.value_at[(BACKBONE, self.fixed[BACKBONE])]}
         for backbone, place in where.items():
             try:
                 self._families.setdefault(self._vocabulary.family(backbone), []).append(backbone)
             except InputError as error:
                 self._problems.add(place, str(error))
-
-    def _where_fixed(self, name: str) -> str:
-        if name in self._overrides:
-            return self._overrides[name].where
-        fixed: Node = self._root.value["fixed"]
-        return fixed.value[name].where if name in fixed.value else fixed.where
 
     def _read_entry(self, entry: Entry) -> list[Placed]:
         items: dict[str, Node] = entry.node.value
@@ -142,7 +139,9 @@ class SpaceReader:
         if not isinstance(node.value, list) or not node.value:
             self._problems.add(node.where, f"{name} has no choices; write them as [first, second].")
             return None
-        values = [value for value in (self._value(name, item) for item in node.value) if value is not None]
+        checked = [(self._value(name, item), item.where) for item in node.value]
+        values = [value for value, _ in checked if value is not None]
+        self.value_at |= {(name, value): where for value, where in checked if value is not None}
         twice = [value for index, value in enumerate(values) if value in values[:index]]
         if twice:
             self._problems.add(node.where, f"{name} has the choice {twice[0]!r} twice. Remove one.")
