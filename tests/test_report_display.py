@@ -1,7 +1,9 @@
 """The live display, on a terminal and elsewhere, and what status prints."""
 
+import dataclasses
 import io
 import json
+import time
 
 import pytest
 from report_studies import simulate
@@ -104,6 +106,18 @@ def test_time_goes_on_between_updates(study: Study, clock: Clock) -> None:
     assert "3 min 48 s left" in shown(display)
 
 
+def test_a_new_phase_shows_the_study_as_it_was_left_without_running_trials(
+    study: Study, clock: Clock, running: dict[int, TrialProgress]
+) -> None:
+    display, _ = open_display("rich", clock)
+    display.update(fold(simulate(4).events), running=running, budget=BUDGET)
+    display.update(study, running=running, budget=BUDGET)
+    assert "24 of 24 trials" not in shown(display), "looks only a few times a second"
+    display.phase("retraining")
+    assert "24 of 24 trials" in shown(display)
+    assert "900 / 2,000" not in shown(display)
+
+
 def test_many_running_trials_are_counted_rather_than_listed(study: Study, clock: Clock) -> None:
     display, _ = open_display("rich", clock)
     running = {number: TrialProgress(images=1, to_images=2) for number in range(64)}
@@ -183,6 +197,13 @@ def test_study_without_trials_can_be_shown(clock: Clock) -> None:
     empty = fold([{"event": "study", "rungs": [100, 300], "eta": 3.0}])
     display.update(empty, running={}, budget=BudgetUse(seconds=1))
     assert "no trial has reached a rung yet" in shown(display)
+
+
+def test_status_tells_how_long_nothing_has_happened(study: Study) -> None:
+    target = console(terminal=False)
+    moment = dataclasses.replace(moment_of(study, budget=BUDGET), last_at=time.time() - 3700)
+    target.print(status_group("demo", "running", moment))
+    assert "demo  running  last event 1 h 01 min ago" in written(target)
 
 
 def test_status_tells_the_rank_correlation_between_rungs(study: Study) -> None:

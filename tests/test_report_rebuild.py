@@ -25,12 +25,18 @@ def test_rebuild_writes_table_page_and_tensorboard_events(tmp_path: Path) -> Non
     assert len(list(layout.retrain.glob("trial-*/*.tfevents.*"))) == 1
 
 
-def test_rebuild_leaves_the_events_of_a_driver_alone(tmp_path: Path) -> None:
-    layout = make_run(tmp_path / "run", 8)
-    layout.trial(0).mkdir(parents=True)
-    (layout.trial(0) / "events.out.tfevents.1.host").write_bytes(b"")
-    rebuild(layout.root)
-    assert len(list(layout.trials.glob("*/*.tfevents.*"))) == 1
+def test_rebuild_leaves_tensorboard_to_a_driver_that_works_on_the_run(tmp_path: Path) -> None:
+    layout = make_run(tmp_path / "run", 8, stop_after=4)
+    hold = f"from pathlib import Path; from hpsearch.search.journal import Journal; j = Journal(Path({str(layout.journal)!r}))"
+    code = f"{hold}; print('held', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
+        assert driver.stdin is not None
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == b"held\n"
+        content = rebuild(layout.root)
+        driver.stdin.close()
+    assert content.status == "running"
+    assert list(layout.trials.glob("*/*.tfevents.*")) == []
 
 
 def test_rebuild_shows_a_study_whose_driver_was_killed_in_the_middle_of_a_line(tmp_path: Path) -> None:
@@ -39,7 +45,8 @@ def test_rebuild_shows_a_study_whose_driver_was_killed_in_the_middle_of_a_line(t
         stream.write('{"event": "rung", "tri')
     content = rebuild(layout.root)
     assert content.summary.counts["running"] == 1
-    assert "This run has not ended" in layout.page.read_text()
+    assert content.status == "interrupted"
+    assert "This run was interrupted; its last event is of" in layout.page.read_text()
 
 
 def test_rebuild_twice_gives_the_same_table(tmp_path: Path) -> None:

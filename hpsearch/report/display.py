@@ -45,6 +45,7 @@ class Display:
         self._phase = ""
         self._moment: Moment | None = None
         self._moment_at = self._line_at = float("-inf")
+        self._latest: tuple[Study, BudgetUse] | None = None
         self._progress: tuple[int, int, str] | None = None
         self._live: Live | None = None
 
@@ -65,9 +66,12 @@ class Display:
             self._live = None
 
     def phase(self, name: str) -> None:
-        """Says what the run does now: searching, retraining and so on."""
+        """Says what the run does now: searching, retraining and so on; no trial runs any more, or yet."""
         self._phase = name
         self._progress = None
+        if self._latest is not None:
+            study, budget = self._latest
+            self._summarise(study, budget, {})
         self._line_at = self._clock()
         self._write("phase", name)
 
@@ -78,12 +82,16 @@ class Display:
     def update(self, study: Study, *, running: Mapping[int, TrialProgress], budget: BudgetUse) -> None:
         """Shows the study as it stands; cheap to call often, since it looks only a few times a second."""
         now = self._clock()
+        self._latest = (study, budget)
         if self.mode == "quiet" or now - self._moment_at < SECONDS_BETWEEN_SUMMARIES:
             return
-        self._moment = moment_of(study, budget=budget, running=running)
-        self._moment_at = now
-        if self._is_line_due(now):
+        self._summarise(study, budget, running)
+        if self._moment is not None and self._is_line_due(now):
             self._write("status", plain_line(self._moment), **_numbers(self._moment))
+
+    def _summarise(self, study: Study, budget: BudgetUse, running: Mapping[int, TrialProgress]) -> None:
+        self._moment = moment_of(study, budget=budget, running=running)
+        self._moment_at = self._clock()
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Shows how far a longer step is: building the cache, retraining."""

@@ -58,6 +58,8 @@ class Moment:
     """Searched parameters of the best trial."""
     running: Mapping[int, TrialProgress] = field(default_factory=dict)
     """Running trials by number."""
+    last_at: float = 0.0
+    """Unix seconds of the journal's last event; 0: not known."""
 
     @property
     def images_per_second(self) -> float | None:
@@ -76,4 +78,5 @@ def moment_of(study: Study, *, budget: BudgetUse, running: Mapping[int, TrialPro
         budget=budget,
         best_params={name: params[name] for name in searched_parameters(study) if name in params},
         running=dict(running or {}),
+        last_at=study.last_at,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -114,6 +116,8 @@ def study_group(moment: Moment) -> Group:
 def status_group(name: str, phase: str, moment: Moment) -> Group:
     """What `python -m hpsearch.status` prints of the study `name`, which is in `phase`."""
     title = Text.assemble((wording.printable(name), "bold"), f"  {phase}")
+    if moment.last_at:
+        title.append(f"  last event {wording.duration(time.time() - moment.last_at)} ago", style="dim")
     parts: list[RenderableType] = [title, state_line(moment), Text()]
     parts += [rung_table(moment.summary, with_correlation=True), Text(), best_line(moment)]
     warning = correlation_warning(moment.summary)

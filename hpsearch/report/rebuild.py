@@ -5,6 +5,7 @@ Nothing is locked: this also works on a run that still goes on, and shows it as 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 
 from hpsearch.errors import InputError
-from hpsearch.layout import RunLayout
+from hpsearch.layout import Result, RunLayout
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.render import write_page
 from hpsearch.report.result import read_result
@@ -21,10 +22,13 @@ from hpsearch.report.tables import read_predictions, write_trials
 from hpsearch.report.tensorboard import TensorBoardWriter
 from hpsearch.search.fold import Study, fold
 from hpsearch.search.journal import Event, read_events
+from hpsearch.search.journal_file import is_driven
 
 
 def rebuild(run: Path, importance: Mapping[str, float] | None = None) -> PageContent:
-    """Writes tables and page of `run` again, and its TensorBoard events where there are none; returns what the page tells.
+    """Writes tables and page of `run` again, and what its TensorBoard events lack; returns what the page tells.
+
+    While a driver works on the run its TensorBoard events are left to it.
 
     Args:
         run: A run directory.
@@ -36,8 +40,9 @@ def rebuild(run: Path, importance: Mapping[str, float] | None = None) -> PageCon
     """
     layout = RunLayout(run)
     events = run_events(layout)
-    content = content_of(layout, events, importance)
-    if not any(layout.trials.glob("*/*.tfevents.*")):
+    driven = is_driven(layout.journal)
+    content = dataclasses.replace(content_of(layout, events, importance), status=_status(read_result(layout), driven))
+    if not driven:
         _write_tensorboard(layout, events, content)
     write_trials(layout, content.study)
     write_page(layout, content)
@@ -45,7 +50,7 @@ def rebuild(run: Path, importance: Mapping[str, float] | None = None) -> PageCon
 
 
 def write_page_of(layout: RunLayout, importance: Mapping[str, float] | None = None) -> None:
-    """Writes the page alone, from what the run directory holds; the driver calls it now and then.
+    """Writes the page alone, from what the run directory holds; for the run's driver, who calls it now and then.
 
     Raises:
         InputError: one of its files is broken, or the study has not begun.
@@ -60,11 +65,13 @@ def content_of(layout: RunLayout, events: list[Event], importance: Mapping[str, 
     Raises:
         InputError: one of these files is broken.
     """
+    result = read_result(layout)
     return PageContent(
         name=layout.root.resolve().name,
         study=fold(events),
         made_at=datetime.now().astimezone(),
-        result=read_result(layout),
+        status=result["status"] if result else "running",
+        result=result,
         predictions=read_predictions(layout),
         config=_config(layout),
         importance=importance or {},
@@ -117,6 +124,13 @@ def _config(layout: RunLayout) -> Mapping[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{layout.config} is not valid YAML ({error}). Mend or remove it.") from error
     return config if isinstance(config, dict) else {}
+
+
+def _status(result: Result | None, driven: bool) -> str:
+    """A run whose driver was killed says `running` for ever in its result."""
+    if result is not None and result["status"] == "done" and not driven:
+        return "done"
+    return "running" if driven else "interrupted"
 
 
 def _write_tensorboard(layout: RunLayout, events: list[Event], content: PageContent) -> None:

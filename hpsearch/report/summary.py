@@ -133,9 +133,9 @@ def correlation_warning(summary: StudySummary) -> str:
         return ""
     return (
         f"The order of trials at the first rung ({first.images:,} images) says little about the order at the top one: "
-        f"rank correlation {first.correlation:.2f} over the {first.num_compared} trials that reached both. "
-        "Early stopping then throws good trials away; give the next study a longer first rung "
-        "(--set search.first_rung_images=N)."
+        f"rank correlation {first.correlation:.2f} over the {first.num_compared} trials that reached both "
+        "(they are the best of the first rung, which makes it look weaker). Early stopping may throw good trials away; "
+        "give the next study a longer first rung (--set search.first_rung_images=N)."
     )
 
 

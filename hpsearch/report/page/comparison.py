@@ -60,7 +60,7 @@ def _names(contents: Sequence[PageContent]) -> list[str]:
 
 def _scores(contents: Sequence[PageContent]) -> list[Line]:
     lines = {
-        "status": [content.result["status"] if content.result else "running" for content in contents],
+        "status": [content.status for content in contents],
         "validation AUC, retrained": [_auc(content) for content in contents],
         "95 % interval": [_interval(content) for content in contents],
         "best trial": [_best(content) for content in contents],

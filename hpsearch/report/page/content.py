@@ -37,6 +37,8 @@ class PageContent:
     """`config.yaml`: command, commit, versions, hardware, configuration."""
     importance: Mapping[str, float] = field(default_factory=dict)
     """Parameter → share of the variation of the objective that it explains; empty: not known."""
+    status: str = "running"
+    """`done`, `interrupted` or `running`."""
     path: tuple[tuple[int, float], ...] = ()
     """(images trained in the whole study, best value at the top rung by then), in the order of the journal."""
 

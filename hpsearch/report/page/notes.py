@@ -16,15 +16,11 @@ def honest_notes(content: PageContent) -> list[str]:
 
 
 def _about_the_run(content: PageContent) -> Iterator[str]:
-    status = content.result["status"] if content.result else "running"
-    if status == "running":
-        last = datetime.fromtimestamp(content.study.last_at, tz=content.made_at.tzinfo)
-        yield (
-            "This run has not ended: every number here may still change. "
-            f"Its last event is of {last:%-d %B, %H:%M}; if nothing trains any more, the same command continues it."
-        )
-    elif status != "done":
-        yield "This run was interrupted. The same command continues it."
+    last = datetime.fromtimestamp(content.study.last_at, tz=content.made_at.tzinfo)
+    if content.status == "running":
+        yield f"This run has not ended: every number here may still change. Its last event is of {last:%-d %B, %H:%M}."
+    elif content.status == "interrupted":
+        yield f"This run was interrupted; its last event is of {last:%-d %B, %H:%M}. The same command continues it."
     best = content.best
     if best is not None and best.images < content.study.top:
         yield (
