@@ -18,7 +18,7 @@ import yaml
 from hpsearch.errors import InputError
 
 Objective = Literal["auc", "accuracy"]
-Sampler = Literal["tpe", "random"]
+Sampler = Literal["tpe", "gp", "random"]
 Precision = Literal["auto", "fp32", "bf16"]
 ParamValue = str | int | float
 Params = dict[str, ParamValue]
@@ -172,6 +172,16 @@ class RunConfig:
     """What happens after the search."""
     plugins: tuple[str, ...] = ()
     """Python modules that register backbones or augmentations, imported on every node."""
+
+
+def config_from(tree: dict[str, Any]) -> RunConfig:
+    """The configuration that `dataclasses.asdict` gave as `tree`; unknown keys are a TypeError."""
+    hints = typing.get_type_hints(RunConfig)
+    values: dict[str, Any] = {}
+    for name, value in tree.items():
+        section = hints.get(name)
+        values[name] = section(**value) if dataclasses.is_dataclass(section) and isinstance(section, type) else value
+    return RunConfig(**{**values, "plugins": tuple(values.get("plugins", ()))})
 
 
 OPERATIONAL = frozenset(
