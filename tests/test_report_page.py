@@ -311,3 +311,53 @@ def test_calibration_error_is_zero_for_honest_and_large_for_boastful_probabiliti
 def test_confusion_is_taken_at_one_half() -> None:
     found = confusion(predictions([0, 0, 1, 1], [0.4, 0.5, 0.5, 0.1]))
     assert found == {"real": {"called real": 1, "called fake": 1}, "deepfake": {"called real": 1, "called fake": 1}}
+
+
+def study_events(rungs: list[int], *events: dict[str, Any], objective: str = "auc") -> list[dict[str, Any]]:
+    dimension = {"name": "lr <x>", "kind": "float", "low": 1e-3, "high": 1e-3, "log": True, "step": 1}
+    header = {
+        "event": "study",
+        "version": 1,
+        "space": {"dimensions": {"lr <x>": dimension}},
+        "rungs": rungs,
+        "eta": 2.5,
+        "seed": 0,
+    }
+    return [{**header, "identity": {"search.objective": objective}}, *events]
+
+
+def suggested(number: int) -> list[dict[str, Any]]:
+    return [
+        {"event": "suggested", "trial": number, "params": {"lr <x>": 1e-3}, "origin": "tpe"},
+        {"event": "started", "trial": number, "slot": 0, "from_images": 0, "to_images": 100},
+    ]
+
+
+def reached(number: int, value: float) -> dict[str, Any]:
+    return {"event": "rung", "trial": number, "images": 100, "value": value, "seconds": 0.0, "metrics": {}}
+
+
+def failed(number: int) -> dict[str, Any]:
+    return {"event": "ended", "trial": number, "outcome": "failed", "images": 0, "message": "no"}
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        pytest.param(study_events([100]), "No trial has been suggested yet", id="nothing suggested"),
+        pytest.param(study_events([100, 300], *suggested(0)), "No trial has reached a rung yet", id="nothing reported"),
+        pytest.param(study_events([100], *suggested(0), failed(0)), "1 of 1 trial gave no usable result", id="all failed"),
+        pytest.param(
+            study_events([100], *suggested(0), reached(0, 0.5)), "0.5000", id="one trial, one rung, a range of one value"
+        ),
+        pytest.param(
+            study_events([100, 300], *suggested(0), reached(0, 0.7), *suggested(1), reached(1, 0.7), objective="accuracy"),
+            "Validation accuracy",
+            id="ties, another objective",
+        ),
+    ],
+)
+def test_odd_studies_have_a_page_too(events: list[dict[str, Any]], expected: str, tmp_path: Path) -> None:
+    page = render_page(content_of(RunLayout(tmp_path), events))
+    assert expected in page
+    assert "lr <x>" not in page
