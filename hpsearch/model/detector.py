@@ -7,13 +7,28 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Mean and standard deviation of the three colours, for images in [0, 1]."""
 
 
+class Fp32Linear(nn.Linear):
+    """A linear layer that computes in fp32 under autocast too.
+
+    Logits in bf16 have 8 bits: scores of many images would tie, just where small false-positive rates are read.
+    """
+
+    def forward(self, features_bf: Tensor) -> Tensor:
+        """Logits (b, k) in fp32."""
+        if features_bf.is_meta:  # a device without autocast
+            return super().forward(features_bf)
+        with torch.autocast(features_bf.device.type, enabled=False):
+            return F.linear(features_bf.float(), self.weight, self.bias)
+
+
 class Detector(nn.Module):
-    """A backbone behind its normalisation, whose values travel with its weights.
+    """A backbone behind its normalisation, whose values travel with its weights; its last layer computes in fp32.
 
     Attributes:
         network: the backbone with two outputs.
@@ -27,6 +42,7 @@ class Detector(nn.Module):
     def __init__(self, network: nn.Module, normalisation: Normalisation) -> None:
         super().__init__()
         self.network = network
+        _make_classifier_fp32(network)
         mean, std = normalisation
         self.register_buffer("mean_c", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std_c", torch.tensor(std).view(3, 1, 1))
@@ -44,6 +60,13 @@ class Detector(nn.Module):
         return logits_bk
 
     def no_weight_decay(self) -> set[str]:
-        """Parts of parameter names that timm exempts from weight decay, such as position embeddings."""
+        """Names of parameters that timm exempts from weight decay, such as position embeddings."""
         exempt = getattr(self.network, "no_weight_decay", None)
         return {f"network.{name}" for name in exempt()} if exempt else set()
+
+
+def _make_classifier_fp32(network: nn.Module) -> None:
+    find = getattr(network, "get_classifier", None)
+    classifier = find() if find else None
+    if isinstance(classifier, nn.Linear):
+        classifier.__class__ = Fp32Linear  # keeps tensors, names and hooks

@@ -1,0 +1,286 @@
+"""Trains one configuration and yields its scores at each rung; on a CPU or a GPU, resumed or not, always the same.
+
+A rung is a number of images seen. Training goes in whole batches, so a rung is evaluated after the first batch that reaches
+it. Order, augmentation, dropout and learning rate depend on the seed and the step only, and the schedule spans the full
+training whatever rungs are asked for; so a trial that stops and resumes at rungs ends, on a CPU, bit by bit as one that
+does not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hpsearch.config import Precision
+from hpsearch.data.batches import training_batches
+from hpsearch.data.training_data import LabelledImages, TrainingData
+from hpsearch.errors import DivergedError
+from hpsearch.metrics import score
+from hpsearch.model.backbones import build, count_parameters
+from hpsearch.model.weights import load_weights
+from hpsearch.train.augment import build_augmentation
+from hpsearch.train.checkpoint import read_checkpoint, write_checkpoint
+from hpsearch.train.ema import MovingAverage
+from hpsearch.train.evaluate import predict_probabilities
+from hpsearch.train.gradients import GradientComputer
+from hpsearch.train.optimise import clip_gradients, learning_rate, make_optimizer, set_learning_rate
+from hpsearch.train.precision import compute_type, tune_device
+from hpsearch.train.result import RungResult, packed, unpacked
+from hpsearch.train.settings import TrialSettings, full_budget
+from hpsearch.train.vocabulary import model_spec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 50}
+"""Steps after which the loss is looked at; on a GPU each look makes the host wait."""
+SECONDS_BETWEEN_PROGRESS = 2.0
+
+OnProgress = Callable[[int, float], None]
+"""Told images seen and images per second of late, every few seconds."""
+
+
+def train_trial(
+    settings: TrialSettings,
+    data: TrainingData,
+    *,
+    rungs: tuple[int, ...],
+    seed: int,
+    device: str = "cpu",
+    precision: Precision = "auto",
+    checkpoint: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Iterator[RungResult]:
+    """Trains one configuration, see `TrialTrainer`, and yields a result at each of `rungs`."""
+    trainer = TrialTrainer(
+        settings, data, seed=seed, device=device, precision=precision, checkpoint=checkpoint, on_progress=on_progress
+    )
+    yield from trainer.run(rungs)
+
+
+class TrialTrainer:
+    """One configuration in training.
+
+    Attributes:
+        settings: the configuration.
+        num_parameters: parameters of the network.
+        weights: what became of the start weights.
+        images_seen: images trained on so far.
+    """
+
+    def __init__(
+        self,
+        settings: TrialSettings,
+        data: TrainingData,
+        *,
+        seed: int,
+        device: str = "cpu",
+        precision: Precision = "auto",
+        checkpoint: Path | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Builds the network, and goes on from `checkpoint` where it holds this configuration with this seed.
+
+        Raises:
+            InputError: unknown backbone or augmentation, or start weights that cannot be had.
+            InfeasibleError: a network that cannot be built.
+        """
+        self.settings = settings
+        self._data = data
+        self._seed = seed
+        self._device = torch.device(device)
+        self._dtype = compute_type(precision, self._device)
+        self._checkpoint = checkpoint
+        self._on_progress = on_progress
+        self._batch_size = settings.batch_size
+        self._num_steps = math.ceil(full_budget(settings, len(data.train)) / self._batch_size)
+        self._step = 0
+        self._last: RungResult | None = None
+        tune_device(self._device)
+        self._build()
+        self._resume()
+
+    def _build(self) -> None:
+        spec = model_spec(self.settings)
+        self.num_parameters = count_parameters(spec)
+        torch.manual_seed(self._seed)
+        model = build(spec)
+        self.weights = load_weights(model, spec, self.settings.weights)
+        log.info("%s, %s parameters, %s", self.settings.backbone, f"{self.num_parameters:,}", self.weights)
+        self._network: nn.Module = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._augmentation = build_augmentation(self.settings.augment, self.settings.image_px)
+        self._optimizer = make_optimizer(self._network, self.settings)
+        decay = self.settings.ema_decay
+        self._average = None if decay is None else MovingAverage(self._network, decay)
+        self._gradients = GradientComputer(
+            self._network,
+            lambda images_bchw, first: self._augmentation(images_bchw, first, self._seed),
+            label_smoothing=self.settings.label_smoothing,
+            micro_batch=self._batch_size,
+            dtype=self._dtype,
+        )
+
+    @property
+    def images_seen(self) -> int:
+        """Images trained on so far."""
+        return self._step * self._batch_size
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that is evaluated and kept: the moving average where there is one. Takes images in [0, 1]."""
+        return self._average.module if self._average else self._network
+
+    def probabilities(self, images: LabelledImages) -> NDArray[np.float64]:
+        """P(deepfake) of each of `images` now, shape (n,)."""
+        return predict_probabilities(self.model, self._augmentation, images, device=self._device, dtype=self._dtype)
+
+    def run(self, rungs: tuple[int, ...]) -> Iterator[RungResult]:
+        """Trains from rung to rung; each result is yielded once its checkpoint is written.
+
+        Rungs below the checkpoint's are left out; the checkpoint's own is yielded from it, without training.
+
+        Args:
+            rungs: images seen, ascending. Past the full training the learning rate stays 0.
+
+        Raises:
+            DivergedError: a loss or a probability is not finite.
+            InfeasibleError: the memory does not hold one image.
+        """
+        reached = 0
+        if self._last is not None:
+            reached = self._last.images
+            if reached in rungs:
+                yield self._last
+        for rung in rungs:
+            if rung > reached:
+                self._last = self._train_to(rung)
+                self._write_checkpoint()
+                yield self._last
+
+    def _train_to(self, rung: int) -> RungResult:
+        start = time.perf_counter()
+        first_step = self._step
+        loss = self._train_steps(max(0, math.ceil(rung / self._batch_size) - self._step))
+        trained = time.perf_counter()
+        probabilities_n = self.probabilities(self._data.val)
+        if not np.isfinite(probabilities_n).all():
+            raise DivergedError(f"a probability is not finite at {self.images_seen:,} images seen.")
+        images = (self._step - first_step) * self._batch_size
+        return RungResult(
+            images=rung,
+            scores=score(self._data.val.labels_n, probabilities_n),
+            probabilities_n=probabilities_n,
+            train_loss=loss,
+            lr=self._rate(self._step - 1),
+            seconds=time.perf_counter() - start,
+            images_per_second=images / max(trained - start, 1e-9),
+            micro_batch=min(self._gradients.micro_batch, self._batch_size),
+        )
+
+    def _train_steps(self, num_steps: int) -> float:
+        """Trains and returns the mean loss; the only place where the host waits for the device is the look at the loss."""
+        if num_steps == 0:
+            assert self._last is not None, "a first rung is at least one batch away"
+            return self._last.train_loss
+        self._network.train()
+        loss_sum = torch.zeros((), device=self._device)
+        progress = _Progress(self._on_progress, self.images_seen)
+        between_checks = STEPS_BETWEEN_CHECKS[self._device.type]
+        batches = training_batches(
+            self._data.train,
+            batch_size=self._batch_size,
+            seed=self._seed,
+            balance=self.settings.balance,
+            start_images=self.images_seen,
+            device=self._device,
+        )
+        with closing(batches):
+            for number, (images_bchw, labels_b, first) in enumerate(batches, start=1):
+                loss_sum += self._take_step(images_bchw, labels_b, first)
+                if number % between_checks == 0 or number == num_steps:
+                    self._check_finite(loss_sum)
+                progress.tell(self.images_seen)
+                if number == num_steps:
+                    break
+        return float(loss_sum) / num_steps
+
+    def _take_step(self, images_bchw: Tensor, labels_b: Tensor, first: int) -> Tensor:
+        rate = self._rate(self._step)
+        # Dropout depends on seed and step alone, so that a checkpoint needs no random state.
+        torch.manual_seed((self._seed * 1_000_003 + self._step) % 2**63)
+        loss = self._gradients(images_bchw, labels_b, first)
+        clip_gradients(self._network, self.settings.gradient_clip)
+        set_learning_rate(self._optimizer, rate)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._average:
+            self._average.update()
+        self._step += 1
+        return loss
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(self.settings, step, self._num_steps)
+
+    def _check_finite(self, loss_sum: Tensor) -> None:
+        if not math.isfinite(loss_sum.item()):
+            raise DivergedError(
+                f"the loss is not finite at {self.images_seen:,} images seen (learning rate {self._rate(self._step - 1):.2g})."
+            )
+
+    def _write_checkpoint(self) -> None:
+        if self._checkpoint is None or self._last is None:
+            return
+        state = {
+            "step": self._step,
+            "micro_batch": self._gradients.micro_batch,
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict() if self._average else None,
+            "optimizer": self._optimizer.state_dict(),
+            "last": packed(self._last),
+        }
+        write_checkpoint(self._checkpoint, self._identity(), state)
+
+    def _resume(self) -> None:
+        state = read_checkpoint(self._checkpoint, self._identity()) if self._checkpoint else None
+        if state is None:
+            return
+        self._network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._average:
+            self._average.load_state_dict(state["average"])
+        self._gradients.micro_batch = state["micro_batch"]
+        self._step = state["step"]
+        self._last = unpacked(state["last"])
+
+    def _identity(self) -> str:
+        """What a checkpoint must agree in to be gone on from."""
+        settings = dataclasses.asdict(self.settings)
+        return json.dumps({"settings": settings, "seed": self._seed, "num_steps": self._num_steps}, sort_keys=True)
+
+
+class _Progress:
+    """Passes on how far training is, every few seconds."""
+
+    def __init__(self, on_progress: OnProgress | None, images: int) -> None:
+        self._on_progress = on_progress
+        self._images = images
+        self._told = time.monotonic()
+
+    def tell(self, images: int) -> None:
+        seconds = time.monotonic() - self._told
+        if self._on_progress and seconds >= SECONDS_BETWEEN_PROGRESS:
+            self._on_progress(images, (images - self._images) / seconds)
+            self._images, self._told = images, time.monotonic()
