@@ -89,7 +89,7 @@
     if (!place) return [];
     return [{
       type: "scatter", mode: spec.placesMode, x: place[0], y: place[1], name: "chosen", showlegend: false, hoverinfo: "skip",
-      line: { color: "$accent", width: 3 }, marker: { color: "$accent", size: 11, line: { width: 1.5, color: "$paper" } },
+      line: { color: "$chosen", width: 3 }, marker: { color: "$chosen", size: 11, line: { width: 1.5, color: "$paper" } },
     }];
   }
 
