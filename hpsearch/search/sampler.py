@@ -26,7 +26,7 @@ class Proposer(Protocol):
 
 def random_generator(seed: int, number: int) -> np.random.Generator:
     """The generator of trial `number`; independent of every other trial's."""
-    return np.random.default_rng([seed, number])
+    return np.random.default_rng([seed % 2**64, number])
 
 
 class Prior:
