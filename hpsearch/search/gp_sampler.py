@@ -29,7 +29,7 @@ NUM_POOL = 1_024
 """Configurations drawn from the prior once for a study."""
 NUM_CANDIDATES = 128
 """Of them, those looked at for one proposal."""
-NUM_NEIGHBOURS = 32
+NUM_NEIGHBOURS = 16
 """Candidates around the best trials."""
 NUM_CENTRES = 5
 """Best trials that have neighbours."""
