@@ -27,7 +27,7 @@ def main(root: Path) -> None:
         ending = run_search(
             engine,
             functools.partial(CheckpointingRunner, root),
-            resources=TrialResources(cpus=1, gpus=0, slots=2),
+            resources=TrialResources(cpus=1, gpus=0, slots=2, max_slots=2),
             tune_dir=layout.tune,
             on_event=lambda event: checkpoints.sweep(event.trial) if event.kind == "rung" else None,
         )

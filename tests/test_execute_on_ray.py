@@ -31,7 +31,7 @@ from hpsearch.search.journal import Journal, read_events
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome
 
-TWO_SLOTS = TrialResources(cpus=1, gpus=0, slots=2)
+TWO_SLOTS = TrialResources(cpus=1, gpus=0, slots=2, max_slots=2)
 RESTARTS_DRIVER = Path(__file__).with_name("execute_study.py")
 
 

@@ -48,8 +48,16 @@ def test_nodes_are_counted_one_by_one() -> None:
     assert plan(node(3), node(3, name="b"), cpus_per_trial=2).slots == 2
 
 
-def test_max_slots_limits() -> None:
-    assert plan(node(8), max_slots=3).slots == 3
+def test_max_slots_limits_also_when_nodes_join() -> None:
+    trial = plan(node(8), max_slots=3)
+    assert trial.slots == 3
+    assert trial.slots_on([node(8), node(8, name="b")]) == 3
+
+
+def test_nodes_that_join_bring_slots_and_nodes_that_leave_take_them() -> None:
+    trial = plan(node(4))
+    assert trial.slots_on([node(4), node(2, name="b")]) == 6
+    assert trial.slots_on([]) == 0
 
 
 def test_threads_follow_the_cores() -> None:

@@ -57,6 +57,19 @@ def test_freed_slot_gets_the_next_stretch() -> None:
     assert observed.events[-1].slot == 0
 
 
+def test_slots_that_join_are_used_and_slots_that_leave_are_not_filled_again() -> None:
+    observed = Observed(num_trials=9)
+    for key in "ab":
+        observed.session.take(key)
+    observed.session.num_slots = 3
+    assert observed.session.take("c") is not None
+    assert observed.events[-1].slot == 2
+    observed.session.num_slots = 1
+    observed.session.rung("a", report())
+    observed.session.free("a")
+    assert observed.session.take("d") is None
+
+
 def test_search_is_over_once_nothing_is_live_and_the_engine_has_nothing() -> None:
     session = Observed(num_trials=1).session
     session.take("a")

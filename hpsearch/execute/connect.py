@@ -51,15 +51,7 @@ class Cluster:
 
     def nodes(self) -> list[NodeResources]:
         """The live nodes, and what Ray may hand out of each."""
-        return [
-            NodeResources(
-                name=str(node["NodeManagerAddress"] if self.address else node["NodeManagerHostname"]),
-                cpus=float(node["Resources"].get("CPU", 0)),
-                gpus=float(node["Resources"].get("GPU", 0)),
-            )
-            for node in ray.nodes()  # type: ignore[no-untyped-call]
-            if node["Alive"]
-        ]
+        return live_nodes()
 
     def close(self) -> None:
         """Disconnects; a Ray of our own ends with all its processes and files."""
@@ -70,6 +62,19 @@ class Cluster:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def live_nodes() -> list[NodeResources]:
+    """The live nodes of the connected cluster, and what Ray may hand out of each."""
+    return [
+        NodeResources(
+            name=str(node["NodeManagerAddress"]),
+            cpus=float(node["Resources"].get("CPU", 0)),
+            gpus=float(node["Resources"].get("GPU", 0)),
+        )
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"]
+    ]
 
 
 def connect(address: str, *, tune_dir: Path, plugins: Sequence[str] = ()) -> Cluster:

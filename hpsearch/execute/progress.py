@@ -5,10 +5,12 @@ Tune's own results are kept for rungs, since each costs the driver milliseconds 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpsearch.execute.stretch import Progress
@@ -37,7 +39,7 @@ class ProgressReader:
 
     def __init__(self) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        self.board: Any = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=here).remote()
+        self.board: Any = ray.remote(_Board).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
         self._pending: Any = None
         self._next_reading = 0.0
 
@@ -47,9 +49,11 @@ class ProgressReader:
             ready, _ = ray.wait([self._pending], timeout=0)
             if not ready:
                 return {}
-            news: dict[str, Progress] = ray.get(self._pending)
-            self._pending = None
-            return news
+            pending, self._pending = self._pending, None
+            with contextlib.suppress(RayError):  # the board's node is lost: it starts again elsewhere
+                news: dict[str, Progress] = ray.get(pending)
+                return news
+            return {}
         if time.monotonic() >= self._next_reading:
             self._next_reading = time.monotonic() + READ_SECONDS
             self._pending = self.board.read.remote()

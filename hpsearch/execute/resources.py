@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpsearch.config import ResourcesConfig
 from hpsearch.errors import ClusterError
@@ -33,7 +33,22 @@ class TrialResources:
     gpus: float
     """GPUs of one trial; a fraction shares one."""
     slots: int
-    """Trials that run at the same time."""
+    """Trials that run at the same time, on the nodes that there were at the start."""
+    max_slots: int | None = None
+    """Never more than these; None: as many as the nodes hold."""
+
+    def slots_on(self, nodes: Sequence[NodeResources]) -> int:
+        """Trials that `nodes` hold at the same time."""
+        slots = sum(_trials_on(node, self.cpus, self.gpus) for node in nodes)
+        return slots if self.max_slots is None else min(slots, self.max_slots)
+
+    def too_much_for(self, nodes: Sequence[NodeResources]) -> str:
+        """That no node holds a trial, with what is asked and what there is."""
+        table = ", ".join(f"{node.name}: {node.cpus:g} CPU, {node.gpus:g} GPU" for node in nodes) or "no live node"
+        return (
+            f"a trial asks for {self.cpus:g} CPU and {self.gpus:g} GPU, and no node has that many ({table}). "
+            "Lower resources.cpus_per_trial or resources.gpus_per_trial with --set, or add a larger node."
+        )
 
     @property
     def num_threads(self) -> int:
@@ -60,14 +75,13 @@ def plan_resources(config: ResourcesConfig, nodes: Sequence[NodeResources]) -> T
     cpus = config.cpus_per_trial if config.cpus_per_trial is not None else _share_of_cores(nodes, gpus)
     if not cpus > 0:
         raise ClusterError(f"resources.cpus_per_trial is {cpus:g}; a trial needs a core or a share of one.")
-    slots = sum(_trials_on(node, cpus, gpus) for node in nodes)
+    if config.max_slots is not None and config.max_slots < 1:
+        raise ClusterError(f"resources.max_slots is {config.max_slots}; it must be at least 1. Leave it out for no limit.")
+    trial = TrialResources(cpus=cpus, gpus=gpus, slots=0, max_slots=config.max_slots)
+    slots = trial.slots_on(nodes)
     if slots == 0:
-        raise ClusterError(_too_much(cpus, gpus, nodes))
-    if config.max_slots is not None:
-        if config.max_slots < 1:
-            raise ClusterError(f"resources.max_slots is {config.max_slots}; it must be at least 1. Leave it out for no limit.")
-        slots = min(slots, config.max_slots)
-    return TrialResources(cpus=cpus, gpus=gpus, slots=slots)
+        raise ClusterError(trial.too_much_for(nodes))
+    return replace(trial, slots=slots)
 
 
 def _checked_gpus(gpus: float) -> float:
@@ -94,11 +108,3 @@ def _share_of_cores(nodes: Sequence[NodeResources], gpus: float) -> float:
     share = min(shares, default=1.0)
     # Ray counts in 1/10000; rounding up would leave a GPU without its last trial.
     return float(math.floor(share)) if share >= 1 else math.floor(share * 10_000) / 10_000
-
-
-def _too_much(cpus: float, gpus: float, nodes: Sequence[NodeResources]) -> str:
-    table = ", ".join(f"{node.name}: {node.cpus:g} CPU, {node.gpus:g} GPU" for node in nodes) or "no live node"
-    return (
-        f"a trial asks for {cpus:g} CPU and {gpus:g} GPU, and no node has that many ({table}). "
-        "Lower resources.cpus_per_trial or resources.gpus_per_trial with --set, or add a larger node."
-    )

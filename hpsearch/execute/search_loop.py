@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
+from hpsearch.errors import ClusterError
+from hpsearch.execute.connect import live_nodes
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
 from hpsearch.execute.progress import ProgressReader
 from hpsearch.execute.resources import TrialResources
@@ -33,14 +36,28 @@ TUNE_ENVIRONMENT = {
 }
 
 
+NODES_SECONDS = 5.0
+"""How often the nodes are counted: those that join get trials, without any the search waits."""
+STARVED_SECONDS = 600.0
+"""How long it waits for a node that can hold a trial; a spot node may take minutes to be replaced."""
+
+
 class _Watch(tune.Stopper):
     """What Tune calls at each turn of its loop, at least every 0.1 s."""
 
     def __init__(
-        self, session: SearchSession, scheduler: EngineScheduler, interrupt: Interrupt, reader: ProgressReader
+        self,
+        session: SearchSession,
+        scheduler: EngineScheduler,
+        resources: TrialResources,
+        interrupt: Interrupt,
+        reader: ProgressReader,
     ) -> None:
-        self._session, self._scheduler, self._interrupt, self._reader = session, scheduler, interrupt, reader
+        self._session, self._scheduler, self._resources = session, scheduler, resources
+        self._interrupt, self._reader = interrupt, reader
         self._has_killed = False
+        self._next_count = time.monotonic() + NODES_SECONDS
+        self._held_at = time.monotonic()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -51,10 +68,23 @@ class _Watch(tune.Stopper):
         self._session.check_budgets()
         for key, progress in self._reader.read().items():
             self._session.progress(key, progress)
+        if time.monotonic() >= self._next_count:
+            self._count_slots()
         if self._session.must_stop_now and not self._has_killed:
             self._has_killed = True
             self._scheduler.kill_workers()
         return self._session.must_stop_now
+
+    def _count_slots(self) -> None:
+        now = time.monotonic()
+        self._next_count = now + NODES_SECONDS
+        nodes = live_nodes()
+        slots = self._resources.slots_on(nodes)
+        self._session.num_slots = max(1, slots)  # one stretch waits for a node; with none at all Tune would block
+        if slots or self._scheduler.num_running:
+            self._held_at = now
+        elif now - self._held_at > STARVED_SECONDS:
+            self._session.fail(ClusterError(f"waited {now - self._held_at:.0f} s: {self._resources.too_much_for(nodes)}"))
 
 
 def run_search(
@@ -87,9 +117,8 @@ def run_search(
     with catch_interrupts() as interrupt, contextlib.closing(ProgressReader()) as reader:
         try:
             _run_tune(session, make_runner, resources, tune_dir, interrupt, reader)
-        except Exception:
-            if session.error is None:
-                raise
+        except Exception as error:
+            session.fail(error)  # unless it follows from an earlier one
         finally:
             session.close()
     if session.error is not None:
@@ -115,7 +144,7 @@ def _run_tune(
             storage_path=str(tune_dir.resolve()),
             search_alg=EngineSearch(session),
             scheduler=scheduler,
-            stop=_Watch(session, scheduler, interrupt, reader),
+            stop=_Watch(session, scheduler, resources, interrupt, reader),
             num_samples=-1,
             max_concurrent_trials=resources.slots,
             resources_per_trial=PlacementGroupFactory([{"CPU": resources.cpus, "GPU": resources.gpus}]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -77,16 +78,20 @@ class SearchSession:
         deadline_seconds: float | None = None,
         on_event: Callable[[SearchEvent], None] = lambda event: None,
     ) -> None:
-        """A session with free slots 0 … num_slots − 1; `deadline_seconds` counts from now."""
+        """A session with slots 0 … num_slots − 1; `deadline_seconds` counts from now."""
         self.engine = engine
+        self.num_slots = num_slots
         self.error: BaseException | None = None
         self._should_stop = should_stop
         self._deadline = math.inf if deadline_seconds is None else time.monotonic() + deadline_seconds
         self._on_event = on_event
-        self._free_slots = list(range(num_slots))
         self._live: dict[str, _Live] = {}
         self._ending: Ending | None = None
         self._nothing_new = False
+
+    def __getstate__(self) -> dict[str, object]:
+        # Tune pickles what it holds into a state file that nobody reads; displays and locks cannot be pickled.
+        return {}
 
     @property
     def ending(self) -> Ending | None:
@@ -128,19 +133,24 @@ class SearchSession:
     def take(self, key: str) -> Stretch | None:
         """The next stretch, held under `key` from now on; None: nothing for now, or nothing ever again (`is_over`)."""
         self.check_budgets()
-        if self._ending is not None or self.error is not None or not self._free_slots or self._nothing_new:
+        if self._ending is not None or self.error is not None or self._nothing_new:
             return None
-        slot = min(self._free_slots)
+        if len(self._live) >= self.num_slots:
+            return None
+        slot = self._free_slot()
         stretch = self._guarded(lambda: self.engine.next(slot), None)
         if stretch is None:
             self._nothing_new = True
             if not self._live and self.error is None:
                 self._ending = Ending.FINISHED
             return None
-        self._free_slots.remove(slot)
         self._live[key] = _Live(stretch, slot, stretch.from_images)
         self._tell("started", self._live[key])
         return stretch
+
+    def _free_slot(self) -> int:
+        taken = {live.slot for live in self._live.values()}
+        return next(slot for slot in itertools.count() if slot not in taken)
 
     def rung(self, key: str, report: RungReport) -> bool:
         """A rung was reached; True: the trial trains on in place."""
@@ -188,7 +198,6 @@ class SearchSession:
         live = self._live.pop(key, None)
         if live is None:
             return
-        self._free_slots.append(live.slot)
         self._nothing_new = False
         if live.settled or self.error is not None:
             return

@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from hpsearch.errors import ClusterError
@@ -61,6 +62,11 @@ class EngineScheduler(FIFOScheduler):
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         """Forgets Tune's trial."""
         self._forget(trial)
+
+    @property
+    def num_running(self) -> int:
+        """Stretches that a worker process has begun."""
+        return sum(trial.status == Trial.RUNNING for trial in self._live.values())
 
     def kill_workers(self) -> None:
         """Ends the processes of all live stretches; Tune would wait for their next rung."""

@@ -1,0 +1,140 @@
+"""Several nodes on one machine: joining, probing, losing and gaining nodes while a search runs."""
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray.cluster_utils
+from execute_runners import RUNGS, MisbehavingRunner
+
+from hpsearch.config import ResourcesConfig
+from hpsearch.errors import ClusterError
+from hpsearch.execute import search_loop
+from hpsearch.execute.auth import prepare_local_token
+from hpsearch.execute.connect import Cluster, connect
+from hpsearch.execute.preflight import check_nodes
+from hpsearch.execute.resources import TrialResources, plan_resources
+from hpsearch.execute.search_loop import run_search
+from hpsearch.execute.session import Ending, SearchEvent
+from hpsearch.execute.worker_call import call_on_worker
+from hpsearch.search.engine import Engine
+from hpsearch.search.journal import Journal
+from hpsearch.search.space import Space
+from hpsearch.search.types import EngineConfig, Outcome
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ray.cluster_utils.Cluster]:
+    """A head without trials, and one node with two cores."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    prepare_local_token(tmp_path)
+    machines = ray.cluster_utils.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False}
+    )
+    machines.first_worker = machines.add_node(num_cpus=2, num_gpus=0)
+    yield machines
+    machines.shutdown()
+
+
+@pytest.fixture
+def cluster(machines: ray.cluster_utils.Cluster, tmp_path: Path) -> Iterator[Cluster]:
+    with connect(machines.address, tune_dir=tmp_path) as cluster:
+        yield cluster
+
+
+class Search:
+    def __init__(self, tmp_path: Path, cluster: Cluster, *kinds: str) -> None:
+        self.tmp_path = tmp_path
+        self.events: list[SearchEvent] = []
+        self.resources = plan_resources(ResourcesConfig(gpus_per_trial=0), cluster.nodes())
+        start = [{"kind": kind, "x": 0.5 / (number + 1)} for number, kind in enumerate(kinds)]
+        content = {"x": {"low": 0.0, "high": 1.0}, "kind": {"choices": sorted({"fine", *kinds})}, "start": start}
+        config = EngineConfig(rungs=RUNGS, sampler="random", num_trials=len(kinds))
+        self.engine = Engine.open(Space.from_dict(content), config, Journal.in_memory())
+
+    def run(self, **options: Any) -> Ending:
+        return run_search(
+            self.engine,
+            functools.partial(MisbehavingRunner, self.tmp_path),
+            resources=self.resources,
+            tune_dir=self.tmp_path / "tune",
+            on_event=self.observe,
+            **options,
+        )
+
+    def observe(self, event: SearchEvent) -> None:
+        self.events.append(event)
+
+
+def test_every_node_is_probed_and_gets_the_code(cluster: Cluster, tmp_path: Path) -> None:
+    assert len(check_nodes(tmp_path / "run")) == 2
+    assert sorted(node.cpus for node in cluster.nodes()) == [0, 2]
+    search_path = call_on_worker(_search_path, {}, resources=TrialResources(cpus=1, gpus=0, slots=2))
+    shipped = [path for path in map(Path, search_path) if "py_modules_files" in path.parts]
+    assert [(path / "hpsearch" / "__init__.py").is_file() for path in shipped] == [True]
+
+
+def test_request_that_no_node_can_meet_fails_at_once(cluster: Cluster) -> None:
+    with pytest.raises(ClusterError, match="asks for 3 CPU and 0 GPU, and no node has that many"):
+        plan_resources(ResourcesConfig(cpus_per_trial=3, gpus_per_trial=0), cluster.nodes())
+
+
+def test_stretch_on_a_lost_node_is_done_again_on_another_that_joined(
+    machines: ray.cluster_utils.Cluster, cluster: Cluster, tmp_path: Path
+) -> None:
+    search = Search(tmp_path, cluster, "sleep until marked", "sleep until marked", *["fine"] * 4)
+    observe = search.observe
+
+    def lose_and_gain(event: SearchEvent) -> None:
+        observe(event)
+        if event.kind == "progress" and event.trial == 1 and len(machines.list_all_nodes()) == 2:
+            machines.add_node(num_cpus=3, num_gpus=0)
+            machines.remove_node(machines.first_worker, allow_graceful=False)
+        if event.kind == "lost":
+            (tmp_path / "go on").touch()
+
+    search.observe = lose_and_gain  # type: ignore[method-assign]
+    assert search.run() is Ending.FINISHED
+    assert {trial.outcome for trial in search.engine.study.trials.values()} <= {Outcome.PAUSED, Outcome.COMPLETED}
+    assert {event.trial for event in search.events if event.kind == "lost"} == {0, 1}
+    assert max(event.slot for event in search.events) >= 2
+
+
+def test_search_that_no_node_can_hold_any_more_ends(
+    machines: ray.cluster_utils.Cluster, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_loop, "STARVED_SECONDS", 5.0)
+    search = Search(tmp_path, cluster, "sleep", "sleep")
+    observe = search.observe
+
+    def lose(event: SearchEvent) -> None:
+        observe(event)
+        if event.kind == "progress" and event.trial == 1:
+            machines.remove_node(machines.first_worker, allow_graceful=False)
+
+    search.observe = lose  # type: ignore[method-assign]
+    with pytest.raises(ClusterError, match=r"waited \d+ s: a trial asks for 1 CPU and 0 GPU, and no node has that many"):
+        search.run()
+
+
+def test_wrong_token_is_said_clearly(machines: ray.cluster_utils.Cluster, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong token"
+    wrong.write_text("0" * 64)
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(wrong)
+    start = time.perf_counter()
+    with pytest.raises(ClusterError, match=r"cannot connect with the token in .*wrong token"):
+        connect(machines.address, tune_dir=tmp_path)
+    assert time.perf_counter() - start < 60
+
+
+def _search_path() -> Iterator[dict[str, int]]:
+    yield {}
+    return sys.path
