@@ -134,7 +134,7 @@ def test_a_conditional_parameter_is_searched_where_it_is_there() -> None:
     for number in range(60):
         params = CONDITIONAL.draw(random)
         value = 1.0 + 0.2 * float(params["depth"]) if "depth" in params else 0.0
-        trials.append(trial(number, params, {1: value}))
+        trials.append(trial(number, params, {1: value, 9: value}))
     found = proposals(CONDITIONAL, study_of(trials))
     depths = [float(params["depth"]) for params in found if "depth" in params]
     assert len(depths) > 0.8 * len(found)
@@ -161,8 +161,8 @@ def test_earlier_studies_count_before_the_first_report() -> None:
     engine = opened(LINE)
     simulate(engine, lambda params, images: -abs(float(params["x"]) - 0.8), num_workers=4, budget_images=200)
     later = Engine.open(LINE, config(seed=1), Journal.in_memory(), earlier={"first": engine.study})
-    xs = [float(stretch.params["x"]) for stretch in (later.next(slot) for slot in range(24)) if stretch is not None]
-    assert np.median(np.abs(np.array(xs) - 0.8)) < 0.15
+    xs = [float(stretch.params["x"]) for stretch in (later.next(slot) for slot in range(40)) if stretch is not None]
+    assert np.mean(np.abs(np.array(xs) - 0.8)) < 0.25
 
 
 def test_it_finds_a_better_configuration_than_random_draws() -> None:

@@ -40,8 +40,6 @@ MAX_KNOWN = 250
 LOG_LENGTH_UNIT = math.log(27.0)
 """Three powers of η = 3: the usual distance from first to last rung."""
 UNUSABLE = frozenset({Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
-EARLIER_FRACTION = 0.3
-"""Training length, of the first rung, that an earlier study's trial counts as."""
 FIRST_EARLIER = -2
 """Trial numbers of earlier studies' trials go down from here."""
 POOL_STREAM = 2**31
@@ -56,7 +54,7 @@ class GpProposer:
         self._seed = config.seed
         self._encoder = _Encoder(space)
         self._top = config.rungs[-1]
-        self._earlier_images = EARLIER_FRACTION * config.rungs[0]
+        self._first = config.rungs[0]
         self._pool: list[Params] = []
         self._pool_features_qd: Array = np.empty((0, 0))
         self._features: dict[int, Array] = {}
@@ -89,7 +87,10 @@ class GpProposer:
         return Posterior(hyper, known.take(_best_and_newest(known, MAX_KNOWN)), self._encoder.group_d)
 
     def _observations(self, study: Study) -> Observations | None:
-        """Everything measured, as normal scores of ranks, which saturated and collapsed curves do not upset."""
+        """Everything measured, as normal scores of ranks, which saturated and collapsed curves do not upset.
+
+        What could not be trained scores lowest for a full training; earlier studies' trials count as first rungs.
+        """
         entries: list[tuple[Array, float, int, float]] = []
         for trial in study.trials.values():
             features_d = self._encoded(trial)
@@ -103,7 +104,7 @@ class GpProposer:
         earlier = study.earlier
         return Observations(
             features_nd=np.stack([*features, *(self._encoder.encode(trial.params) for trial in earlier)]),
-            log_length_n=np.log(np.array([*images, *[self._earlier_images] * len(earlier)]) / self._top) / LOG_LENGTH_UNIT,
+            log_length_n=np.log(np.array([*images, *[self._first] * len(earlier)]) / self._top) / LOG_LENGTH_UNIT,
             trial_n=np.array([*trials, *(FIRST_EARLIER - index for index in range(len(earlier)))]),
             score_n=np.array([*scores, *(ndtri(0.02 + 0.96 * (trial.quality or 0.0)) for trial in earlier)]),
         )
