@@ -32,7 +32,7 @@ def main() -> int:
     if command in ("-h", "--help"):
         print(usage)
         return 0
-    sys.stderr.write(f"hpsearch: unknown command {command!r}{nearest(command, COMMANDS)}.\n{usage}")
+    sys.stderr.write(f"hpsearch: unknown command {command!r}{nearest(command, COMMANDS)}\n{usage}")
     return 2
 
 

@@ -22,8 +22,8 @@ class Parser(argparse.ArgumentParser):
         """Ends with exit code 2, like every wrong input."""
         known = [option for action in self._actions for option in action.option_strings]
         unknown = next((word for word in message.split() if word.startswith("--")), "")
-        hint = nearest(unknown.partition("=")[0], known) if "unrecognized" in message else ""
-        raise InputError(f"{message}{hint}. `{self.prog} --help` lists the options.")
+        hint = nearest(unknown.partition("=")[0], known) if "unrecognized" in message else "."
+        raise InputError(f"{message}{hint} `{self.prog} --help` lists the options.")
 
 
 def guarded(command: Callable[[list[str]], int], argv: list[str] | None = None) -> int:
@@ -65,4 +65,4 @@ def find_space(given: str) -> Path:
         if candidate.is_file():
             return candidate
     shipped = sorted({file.stem for folder in SPACES if folder.is_dir() for file in folder.glob("*.yaml")})
-    raise InputError(f"--space {given}: no such file{nearest(given, shipped)}. Shipped with hpsearch: {', '.join(shipped)}.")
+    raise InputError(f"--space {given}: no such file{nearest(given, shipped)} Shipped with hpsearch: {', '.join(shipped)}.")

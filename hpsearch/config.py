@@ -239,7 +239,7 @@ def parse_value(text: str, option: str) -> Any:
 def _replaced(node: Any, path: list[str], value: Any, option: str) -> Any:
     names = [f.name for f in dataclasses.fields(node)]
     if path[0] not in names:
-        raise InputError(f"--set {option}: unknown key {path[0]!r}{nearest(path[0], names)}. Known here: {', '.join(names)}.")
+        raise InputError(f"--set {option}: unknown key {path[0]!r}{nearest(path[0], names)} Known here: {', '.join(names)}.")
     current = getattr(node, path[0])
     is_section = dataclasses.is_dataclass(current)
     if is_section != (len(path) > 1):
@@ -264,7 +264,7 @@ def _typed(value: Any, hint: Any, option: str) -> Any:
     if origin is Literal:
         if value in arguments:
             return value
-        raise InputError(f"--set {option}: must be one of {', '.join(map(str, arguments))}{nearest(str(value), arguments)}.")
+        raise InputError(f"--set {option}: must be one of {', '.join(map(str, arguments))}{nearest(str(value), arguments)}")
     if origin is tuple:
         items = value if isinstance(value, list) else [value]
         return tuple(_typed(item, arguments[0], option) for item in items)
@@ -278,9 +278,9 @@ def _typed(value: Any, hint: Any, option: str) -> Any:
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known word nearest to `word`, or nothing."""
+    """The end of a sentence: `; did you mean 'x'?` with the known word nearest to `word`, else a full stop."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    return f"; did you mean {matches[0]!r}?" if matches else "."
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:

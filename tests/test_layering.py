@@ -7,22 +7,16 @@ import hpsearch
 
 PACKAGE = Path(hpsearch.__file__).parent
 ROOMS = [
-    {"errors", "config", "layout", "metrics"},
-    {"data"},
-    {"model"},
-    {"train"},
-    {"judge"},
-    {"search"},
-    {"execute"},
-    {"final"},
-    {"report"},
+    {"errors", "config", "layout", "metrics", "cli"},
+    *({room} for room in ("data", "model", "train", "judge", "search", "execute", "final", "report", "job")),
 ]
+COMMAND_LINES = len(ROOMS)
 ONLY_IN = {"ray": {"execute", "bench"}, "optuna": {"search", "bench"}, "timm": {"model"}}
-NEVER_IN = {"torch": {"search", "errors", "config", "layout", "metrics"}}
+NEVER_IN = {"torch": {"search", "errors", "config", "layout", "metrics", "cli"}}
 
 
-def room_rank(room: str) -> int:
-    return next((rank for rank, rooms in enumerate(ROOMS) if room in rooms), len(ROOMS))
+def rank(room: str) -> int:
+    return next((place for place, rooms in enumerate(ROOMS) if room in rooms), COMMAND_LINES)
 
 
 def imported_modules(file: Path) -> list[str]:
@@ -35,12 +29,16 @@ def test_rooms_import_only_rooms_above_them_and_engines_stay_in_their_room() -> 
     wrong = []
     for file in PACKAGE.rglob("*.py"):
         room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        own_rank = COMMAND_LINES if file.stem == "__main__" else rank(room)
         for module in imported_modules(file):
             top, _, rest = module.partition(".")
             target = rest.split(".")[0]
-            below = top == "hpsearch" and target and target != room and room_rank(target) >= max(room_rank(room), 1)
-            if room_rank(room) == len(ROOMS) and room_rank(target) < len(ROOMS):
-                below = False
-            if below or room not in ONLY_IN.get(top, {room}) or room in NEVER_IN.get(top, set()):
+            is_room = top == "hpsearch" and target not in ("", room)
+            if (
+                (is_room and own_rank > 0 and rank(target) >= own_rank)
+                or (is_room and rank(target) > own_rank)
+                or room not in ONLY_IN.get(top, {room})
+                or room in NEVER_IN.get(top, set())
+            ):
                 wrong.append(f"{file.relative_to(PACKAGE)} imports {module}")
     assert not wrong, "\n".join(wrong)

@@ -72,7 +72,7 @@ def _cases(arguments: argparse.Namespace, budgets: tuple[int, ...]) -> list[Case
     for option, given, known in (("--methods", arguments.methods, METHODS), ("--suites", arguments.suites, SUITES)):
         for name in given:
             if name not in known:
-                raise InputError(f"{option} {name}: must be one of {', '.join(known)}{nearest(name, known)}.")
+                raise InputError(f"{option} {name}: must be one of {', '.join(known)}{nearest(name, known)}")
     first, last = _range(arguments.tasks)
     return [
         Case(suite=suite, task=task, method=method, seed=seed, budgets=budgets)

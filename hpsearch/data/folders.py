@@ -103,7 +103,7 @@ def require_exists(path: Path, what: str) -> None:
     parent = next(above for above in path.absolute().parents if above.exists())
     missing = path.absolute().relative_to(parent).parts[0]
     names = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
-    raise InputError(f"{what} {path}: there is no {missing!r} in {parent}{nearest(missing, names)}. Give a path that exists.")
+    raise InputError(f"{what} {path}: there is no {missing!r} in {parent}{nearest(missing, names)} Give a path that exists.")
 
 
 def _file_names(directory: str) -> Iterator[str]:

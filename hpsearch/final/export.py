@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -9,12 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import InputError
+from hpsearch.judge.scores import split_result
 from hpsearch.layout import MODEL_DESCRIPTION, MODEL_WEIGHTS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from hpsearch.config import Params
+    from hpsearch.data.dataset import Dataset
+    from hpsearch.train.result import RungResult
+    from hpsearch.train.trial import TrialTrainer
 
 FORMAT = 1
 
@@ -40,7 +47,7 @@ class ModelDescription:
     data_fingerprint: str
     """Of the labelled images it was trained on."""
     versions: dict[str, str]
-    """Python, torch, timm and hpsearch."""
+    """Of torch and timm."""
     plugins: tuple[str, ...] = ()
     """Python modules that must be imported to rebuild it."""
     classes: tuple[str, str] = ("real", "deepfake")
@@ -59,6 +66,35 @@ def write_export(directory: Path, module: nn.Module, description: ModelDescripti
     partial = directory / f".{MODEL_DESCRIPTION}.partial"
     partial.write_text(json.dumps({"format": FORMAT, **asdict(description)}, indent=2) + "\n")
     os.replace(partial, directory / MODEL_DESCRIPTION)  # noqa: PTH105
+
+
+def export_trained(
+    directory: Path,
+    trainer: TrialTrainer,
+    *,
+    params: Params,
+    stored_px: int,
+    seed: int,
+    labels_n: NDArray[np.int64],
+    last: RungResult,
+    dataset: Dataset,
+    plugins: tuple[str, ...],
+) -> ModelDescription:
+    """Exports what `trainer` has trained: `last` is its result on the validation images with `labels_n`."""
+    description = ModelDescription(
+        params=params,
+        num_parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+        weights_tag=trainer.weights.tag,
+        stored_px=stored_px,
+        images_trained=last.images,
+        seed=seed,
+        val=dict(split_result(labels_n, last.probabilities_n)),
+        data_fingerprint=dataset.fingerprint,
+        versions={package: importlib.metadata.version(package) for package in ("torch", "timm")},
+        plugins=plugins,
+    )
+    write_export(directory, trainer.model, description)
+    return description
 
 
 def read_description(directory: Path) -> ModelDescription:

@@ -39,7 +39,8 @@ def write_submission(file: Path, names: Sequence[str], probabilities_n: NDArray[
 def submission_problems(file: Path, names: Sequence[str]) -> list[str]:
     """Every rule of the competition that `file` breaks against the template's `names`; empty: it is valid.
 
-    The rules: header `img_name,y_pred`; one row for each name, in the template's order; no duplicate; each value a number in [0, 1].
+    The rules: header `img_name,y_pred`; one row for each name, in the template's order, none twice; each value a number in
+    [0, 1].
     """
     table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=False)
     if tuple(table.columns) != HEADER:

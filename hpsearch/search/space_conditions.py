@@ -51,12 +51,12 @@ class ConditionRules:
         if not parents and condition.name not in self.fixed:
             known = [*by_name, *self.fixed]
             hint = nearest(condition.name, known)
-            return f"`when` asks for {condition.name!r}, which this space neither searches nor fixes{hint}."
+            return f"`when` asks for {condition.name!r}, which this space neither searches nor fixes{hint}"
         if any(parent.kind == "float" for parent in parents):
             return f"`when` asks for {condition.name}, which is a range of numbers; conditions need choices."
         for value in condition.values:
             if not (self.fixed.get(condition.name) == value or any(parent.contains(value) for parent in parents)):
-                return f"{condition.name} is never {value!r} here{nearest(str(value), self._values(condition.name, parents))}."
+                return f"{condition.name} is never {value!r} here{nearest(str(value), self._values(condition.name, parents))}"
         return ""
 
     def _values(self, name: str, parents: Sequence[Dimension]) -> list[str]:

@@ -80,7 +80,7 @@ def unknown(name: str, vocabulary: Vocabulary | None, others: Iterable[str] = ()
     """What to say of a name that nobody knows."""
     known = list(vocabulary.parameters) if vocabulary is not None else []
     sections = [section for parameter in known for section in _sections(parameter)]
-    return f"unknown parameter {name!r}{nearest(name, [*known, *sections, *others])}."
+    return f"unknown parameter {name!r}{nearest(name, [*known, *sections, *others])}"
 
 
 def _sections(parameter: str) -> list[str]:

@@ -95,8 +95,8 @@ class SpaceReader:
         given: dict[str, Node] = {key: node for key, node in entry.node.value.items() if key != "when"}
         if not any(isinstance(node.value, dict) for node in given.values()) or not self._families:
             wrong = next(iter(given), "")
-            hint = f"{wrong!r} is none of them{nearest(wrong, RANGE_KEYS)}" if wrong else "nothing is given"
-            self._problems.add(entry.node.where, f"{entry.name} needs {{low: …, high: …}} or {{choices: […]}}; {hint}.")
+            hint = f"{wrong!r} is none of them{nearest(wrong, RANGE_KEYS)}" if wrong else "nothing is given."
+            self._problems.add(entry.node.where, f"{entry.name} needs {{low: …, high: …}} or {{choices: […]}}; {hint}")
             return []
         placed = []
         for family, backbones in self._families.items():
@@ -104,7 +104,7 @@ class SpaceReader:
                 self._problems.add(
                     entry.node.where,
                     f"{entry.name} has no range for the family {family!r} of the backbone {backbones[0]!r}"
-                    f"{nearest(family, given)}. Add one below {', '.join(given)}.",
+                    f"{nearest(family, given)} Add one below {', '.join(given)}.",
                 )
                 continue
             node = given[family]
@@ -126,7 +126,7 @@ class SpaceReader:
         for part, below in items.items():
             if part not in RANGE_KEYS:
                 known = ", ".join([*RANGE_KEYS, "when"])
-                self._problems.add(below.where, f"{name}: unknown key {part!r}{nearest(part, RANGE_KEYS)}. Known: {known}.")
+                self._problems.add(below.where, f"{name}: unknown key {part!r}{nearest(part, RANGE_KEYS)} Known: {known}.")
         is_choice = "choices" in items
         others = [part for part in items if part != "choices" and part in RANGE_KEYS]
         if is_choice and others:

@@ -74,7 +74,7 @@ class StartReader:
     def _not_searched(self, name: str) -> str:
         if name in self._fixed:
             return f"{name} is fixed to {self._fixed[name]} in this space. Leave it out, or search it."
-        return f"{name!r} is not searched in this space{nearest(name, self._names)}."
+        return f"{name!r} is not searched in this space{nearest(name, self._names)}"
 
     def _value(self, label: str, name: str, node: Node) -> ParamValue | None:
         known = self._vocabulary.parameters[name] if self._vocabulary else None
@@ -124,7 +124,7 @@ def read_parameter_limit(root: Node, vocabulary: Vocabulary | None, problems: Pr
     limit: int | None = None
     for key, item in node.value.items():
         if key != "num_parameters":
-            problems.add(item.where, f"limits: unknown key {key!r}{nearest(key, ['num_parameters'])}. Known: num_parameters.")
+            problems.add(item.where, f"limits: unknown key {key!r}{nearest(key, ['num_parameters'])} Known: num_parameters.")
         elif isinstance(item.value, bool) or not isinstance(item.value, int) or item.value < 1:
             problems.add(item.where, f"limits.num_parameters is {item.plain!r}; it must be a positive integer.")
         else:

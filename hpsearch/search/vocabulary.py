@@ -62,7 +62,7 @@ def _checked_text(name: str, value: str | float, known: KnownParameter) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{name} is {value!r}; it must be {_wanted(known)}.")
     if known.choices is not None and value not in known.choices:
-        raise ValueError(f"{name} is {value!r}; it must be {_wanted(known)}{nearest(value, known.choices)}.")
+        raise ValueError(f"{name} is {value!r}; it must be {_wanted(known)}{nearest(value, known.choices)}")
     return value
 
 

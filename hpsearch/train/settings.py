@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,3 +83,14 @@ def settings_from(params: Params) -> TrialSettings:
         else:
             top[name] = parsed
     return TrialSettings(**top, augment=augment)
+
+
+def full_budget(settings: TrialSettings, num_train: int) -> int:
+    """Images of a full training of `settings` on `num_train` images."""
+    return settings.images_per_trial or max(1, round(settings.epochs * num_train))
+
+
+def trial_seed(study_seed: int, trial: int, *, repeat: int = 0) -> int:
+    """Seed of a trial's weights, order and augmentation; `repeat` > 0 gives those of its retraining."""
+    digest = hashlib.sha256(f"{study_seed}/{trial}/{repeat}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")

@@ -121,7 +121,7 @@ def declaration(name: str) -> Declaration:
     """
     if name not in _declarations:
         known = ", ".join(sorted(_declarations))
-        raise InputError(f"augment.{name}: unknown augmentation{nearest(name, _declarations) or '.'} Known: {known}.")
+        raise InputError(f"augment.{name}: unknown augmentation{nearest(name, _declarations)} Known: {known}.")
     return _declarations[name]
 
 
@@ -146,7 +146,7 @@ def _with_defaults(entry: Declaration, given: Mapping[str, Any]) -> dict[str, An
     for key, value in given.items():
         if key not in entry.parameters:
             raise InputError(
-                f"augment.{entry.name}.{key}: unknown parameter{nearest(key, entry.parameters) or '.'} "
+                f"augment.{entry.name}.{key}: unknown parameter{nearest(key, entry.parameters)} "
                 f"Known: {', '.join(entry.parameters)}."
             )
         _check(f"augment.{entry.name}.{key}", value, entry.parameters[key].known)
@@ -162,7 +162,7 @@ def _check(name: str, value: object, rule: KnownParameter) -> None:
     if rule.kind == "text":
         if rule.choices and value not in rule.choices:
             raise InputError(
-                f"{name} is {value!r}{nearest(str(value), rule.choices) or '.'} Allowed: {', '.join(rule.choices)}."
+                f"{name} is {value!r}{nearest(str(value), rule.choices)} Allowed: {', '.join(rule.choices)}."
             )
         return
     is_number = isinstance(value, int if rule.kind == "int" else int | float) and not isinstance(value, bool)

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from hpsearch.cli import find_space
-from hpsearch.config import DataConfig, Params, RunConfig, parse_value, with_overrides
+from hpsearch.config import DataConfig, Params, RunConfig, config_from, parse_value, with_overrides
 from hpsearch.errors import InputError
+from hpsearch.train.settings import TrialSettings, full_budget, known_parameters, settings_from
 
 if TYPE_CHECKING:
     from hpsearch.data.dataset import Dataset
+    from hpsearch.layout import RunLayout
     from hpsearch.search.space import Space
 
 DEFAULT_SPACE = "quickstart"
@@ -35,15 +39,27 @@ class Inputs:
     rungs: tuple[int, ...]
     """Images at each rung."""
 
-    def stored_px(self, params: Params) -> int:
-        """Side at which images are stored for `params`; the same for all trials of one image size, so that they share them."""
+    def stored_px_by_size(self) -> dict[int, int]:
+        """`image_px` → side at which its images are stored; one for all trials of a size, so that they share a cache."""
         from hpsearch.train.augment import cache_px
-        from hpsearch.train.settings import settings_from
 
-        crops = [value for value in self.space.values_of("augment.crop.ratio") if isinstance(value, int | float)]
-        largest = {"augment.crop.ratio": max(crops)} if "augment.crop.ratio" in params and crops else {}
-        settings = settings_from({**params, **largest})
-        return cache_px(settings.augment, settings.image_px)
+        modes = self.space.values_of("augment.crop.mode") or ("resize",)
+        ratios = [value for value in self.space.values_of("augment.crop.ratio") if isinstance(value, int | float)]
+        crops = [{"crop": {"mode": mode, "ratio": max(ratios)} if ratios else {"mode": mode}} for mode in modes]
+        return {px: max(cache_px(crop, px) for crop in crops) for px in self._image_sizes()}
+
+    def stored_px(self, params: Params) -> int:
+        """Side at which the images of one configuration are stored."""
+        return self.stored_px_by_size()[settings_from(params).image_px]
+
+    def _image_sizes(self) -> list[int]:
+        sizes: set[int] = set()
+        for dimension in self.space.dimensions:
+            if dimension.name == "image_px":
+                sizes.update(
+                    int(px) for px in dimension.choices or range(int(dimension.low), int(dimension.high) + 1, dimension.step)
+                )
+        return sorted(sizes) or [int(self.space.fixed.get("image_px", TrialSettings().image_px))]
 
 
 def split_overrides(options: list[str]) -> tuple[list[str], dict[str, Any]]:
@@ -65,8 +81,6 @@ def configured(config: RunConfig, options: list[str]) -> tuple[RunConfig, dict[s
     Raises:
         InputError: an unknown key; where it is a parameter of a trial the message says how to fix that.
     """
-    from hpsearch.train.settings import known_parameters
-
     settings, fixed = split_overrides(options)
     for option in settings:
         name = option.partition("=")[0]
@@ -88,7 +102,7 @@ def read_inputs(config: RunConfig, fixed: dict[str, Any]) -> Inputs:
     import_plugins(config.plugins)
     space = Space.load(find_space(config.space or DEFAULT_SPACE), TrainVocabulary(), fixed)
     dataset = read_dataset(config.data, config.seed)
-    images = full_budget(space, len(dataset.train))
+    images = full_budget_of(space.fixed, len(dataset.train))
     return Inputs(config=config, dataset=dataset, space=space, images_per_trial=images, rungs=config.search.rungs(images))
 
 
@@ -114,28 +128,24 @@ def cache_directory(data: DataConfig) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hpsearch"
 
 
-def full_budget(space: Space, num_train: int) -> int:
-    """Images of a full training, from `images_per_trial` or `epochs` of the space.
+def read_run(layout: RunLayout) -> tuple[RunConfig, dict[int, int]]:
+    """The configuration of a run, and the sides at which its images are stored.
 
     Raises:
-        InputError: one of them is searched, which would make rungs incomparable.
+        InputError: it has none, or one of another version.
     """
-    for name in ("images_per_trial", "epochs"):
-        if len(space.values_of(name)) > 1:
-            raise InputError(f"{name} has a range in the space file; trials are compared at equal budgets. Move it to `fixed`.")
-    images = space.fixed.get("images_per_trial", "none")
-    if images != "none":
-        return int(images)
-    return max(1, round(float(space.fixed.get("epochs", 10.0)) * num_train))
+    try:
+        content = yaml.safe_load(layout.config.read_text(encoding="utf-8"))
+        return config_from(content["config"]), dict(content["data"]["stored_px"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{layout.config}: cannot be read ({error}). Start the run again to write it anew.") from error
 
 
-def start_point(space: Space, index: int) -> Params:
-    """Start point `index` of the space, from 0.
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
-    Raises:
-        InputError: there is no such start point.
-    """
-    if not 0 <= index < len(space.start):
-        have = f"0 to {len(space.start) - 1}" if space.start else "none"
-        raise InputError(f"--start {index}: the space file has start points {have}.")
-    return space.start[index]
+
+def full_budget_of(params: Params, num_train: int) -> int:
+    """Images of a full training of `params` on `num_train` images."""
+    return full_budget(settings_from(params), num_train)

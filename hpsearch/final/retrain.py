@@ -1,0 +1,140 @@
+"""Trains the best configuration to the end, from the start with a fresh seed, and exports it. Runs on a worker; no Ray here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.data.training_data import open_training_data
+from hpsearch.final.export import export_trained
+from hpsearch.train.plugins import import_plugins
+from hpsearch.train.result import RungResult
+from hpsearch.train.settings import settings_from
+from hpsearch.train.trial import TrialTrainer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hpsearch.config import Objective, Params, Precision
+    from hpsearch.data.dataset import Dataset
+
+NUM_EVALUATIONS = 8
+"""Evaluations during the retraining, for its curve and its checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetrainJob:
+    """All that a worker needs to retrain and export one configuration."""
+
+    dataset: Dataset
+    """Labelled images."""
+    params: Params
+    """The configuration."""
+    images: int
+    """Full budget."""
+    stored_px: int
+    """Side at which images are stored."""
+    cache_dir: str
+    """Parent of the node's caches."""
+    directory: str
+    """Where its checkpoint and its curve go."""
+    export: str
+    """Where the model goes."""
+    seed: int
+    """Seed of weights, order and augmentation."""
+    objective: Objective
+    """What is reported at each evaluation."""
+    precision: Precision
+    """Autocast type."""
+    num_workers: int
+    """Processes that decode, where the node has no cache yet."""
+    max_unreadable_fraction: float
+    """Share of unreadable images that is accepted."""
+    plugins: tuple[str, ...] = ()
+    """The user's modules."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Retrained:
+    """What came of it."""
+
+    probabilities_n: NDArray[np.float64]
+    """P(deepfake) of each readable validation image, in their order."""
+    curve: list[dict[str, Any]]
+    """`images`, `value`, `seconds`, `metrics` of each evaluation, those before a restart too."""
+    num_parameters: int
+    """Parameters of the exported module."""
+
+
+def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
+    """Trains `job.params` on the training images, from its checkpoint where there is one, and writes the export.
+
+    Yields:
+        `images` seen so far, at each evaluation.
+
+    Raises:
+        DivergedError: a loss or probability is not finite.
+        InfeasibleError: it does not fit the memory.
+    """
+    import torch
+
+    import_plugins(job.plugins)
+    data = open_training_data(
+        job.dataset,
+        px=job.stored_px,
+        cache_dir=Path(job.cache_dir),
+        num_workers=job.num_workers,
+        max_unreadable_fraction=job.max_unreadable_fraction,
+    )
+    trainer = TrialTrainer(
+        settings_from({**job.params, "images_per_trial": job.images}),
+        data,
+        seed=job.seed,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        precision=job.precision,
+        checkpoint=Path(job.directory) / "checkpoint.pt",
+    )
+    curve = _Curve(Path(job.directory) / "curve.json")
+    yield {"images": trainer.images_seen}
+    for result in trainer.run(evaluation_points(job.images)):
+        curve.add(result, job.objective)
+        yield {"images": result.images}
+    exported = export_trained(
+        Path(job.export),
+        trainer,
+        params=job.params,
+        stored_px=job.stored_px,
+        seed=job.seed,
+        labels_n=data.val.labels_n,
+        last=result,
+        dataset=job.dataset,
+        plugins=job.plugins,
+    )
+    return Retrained(probabilities_n=result.probabilities_n, curve=curve.points, num_parameters=exported.num_parameters)
+
+
+def evaluation_points(images: int) -> tuple[int, ...]:
+    """Images seen at each evaluation, evenly spread, the last one at the end."""
+    return tuple(sorted({max(1, images * part // NUM_EVALUATIONS) for part in range(1, NUM_EVALUATIONS + 1)}))
+
+
+class _Curve:
+    """The evaluations so far, on disk as well, since a resumed retraining yields only those to come."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.points: list[dict[str, Any]] = json.loads(file.read_text()) if file.is_file() else []
+
+    def add(self, result: RungResult, objective: Objective) -> None:
+        metrics = {**asdict(result.scores), "train_loss": result.train_loss, "lr": result.lr}
+        metrics["images_per_second"] = result.images_per_second
+        point = {"images": result.images, "value": metrics[objective], "seconds": result.seconds, "metrics": metrics}
+        self.points = [*(one for one in self.points if one["images"] < result.images), point]
+        partial = self._file.with_suffix(".partial")
+        partial.write_text(json.dumps(self.points))
+        os.replace(partial, self._file)  # noqa: PTH105

@@ -1,0 +1,150 @@
+"""P(deepfake) of image files, from an export; without Ray.
+
+Legend: b images of a batch, c colours, h and w pixels, k classes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from hpsearch.data.decode import UnreadableImageError, decode
+from hpsearch.errors import InputError
+from hpsearch.final.export import ModelDescription, read_description
+from hpsearch.layout import MODEL_WEIGHTS
+from hpsearch.model.backbones import ModelSpec, build
+from hpsearch.train.augment import build_augmentation
+from hpsearch.train.plugins import import_plugins
+from hpsearch.train.settings import settings_from
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+BATCH_SIZE = 128
+BATCHES_AHEAD = 2
+UNKNOWN = 0.5
+"""Probability of an image that cannot be read: a submission must have a row for it."""
+
+
+class Scorer:
+    """An exported model, ready to score images.
+
+    Example:
+        scorer = Scorer.load(Path("runs/first/best"))
+        print(scorer.score("face.jpg"))
+    """
+
+    def __init__(self, description: ModelDescription, model: torch.nn.Module, device: str) -> None:
+        """Takes a model whose weights are loaded; `load` is what users want."""
+        settings = settings_from(description.params)
+        self.description = description
+        self._model = model.to(device).eval().to(memory_format=torch.channels_last)
+        self._augmentation = build_augmentation(settings.augment, settings.image_px)
+        self._device = device
+
+    @classmethod
+    def load(cls, directory: Path, device: str = "") -> Scorer:
+        """Loads an export onto `device`; empty: a GPU where there is one.
+
+        Raises:
+            InputError: no export there, or its files do not fit each other.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        description = read_description(directory)
+        import_plugins(description.plugins)
+        settings = settings_from(description.params)
+        spec = ModelSpec(backbone=settings.backbone, se_reduction=settings.se_reduction, image_px=settings.image_px)
+        model = build(spec)
+        try:
+            model.load_state_dict(load_file(directory / MODEL_WEIGHTS))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise InputError(f"{directory / MODEL_WEIGHTS}: cannot be loaded ({reason}). Export the model again.") from error
+        return cls(description, model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def score(self, path: str | Path) -> float:
+        """P(deepfake) of one image file.
+
+        Raises:
+            UnreadableImageError: it cannot be decoded.
+        """
+        pixels_hwc = decode(str(path), self.description.stored_px)
+        return float(self._scored(torch.from_numpy(pixels_hwc)[None])[0])
+
+    def probabilities(
+        self,
+        paths: Sequence[str],
+        *,
+        num_workers: int | None = None,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
+        """P(deepfake) of each file, shape (n,), and the files that could not be read, each with its reason.
+
+        Args:
+            paths: Image files.
+            num_workers: Threads that decode; None: one for each core.
+            on_progress: Told how many of how many are done.
+        """
+        workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
+        probabilities_n = np.full(len(paths), UNKNOWN)
+        unreadable: list[tuple[str, str]] = []
+        num_done = 0
+        for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers):
+            if rows:
+                probabilities_n[rows] = self._scored(pixels_bhwc)
+            unreadable += failed
+            num_done += len(rows) + len(failed)
+            on_progress(num_done, len(paths))
+        return probabilities_n, unreadable
+
+    @torch.inference_mode()
+    def _scored(self, pixels_bhwc: Tensor) -> NDArray[np.float64]:
+        images_bchw = self._augmentation.evaluation(pixels_bhwc.to(self._device).permute(0, 3, 1, 2))
+        probabilities_bk = torch.softmax(self._model(images_bchw).double(), dim=1)
+        scored_b: NDArray[np.float64] = probabilities_bk[:, 1].cpu().numpy()
+        return scored_b
+
+
+def _decoded(paths: Sequence[str], px: int, num_workers: int) -> Iterator[tuple[list[int], Tensor, list[tuple[str, str]]]]:
+    """Batches of (rows, uint8 pixels_bhwc, unreadable (path, reason)); the next one is decoded while one is scored."""
+
+    def try_to_decode(path: str) -> NDArray[np.uint8] | str:
+        try:
+            return decode(path, px)
+        except UnreadableImageError as error:
+            return error.reason
+
+    # Threads suffice: Pillow decodes and resizes without holding Python's lock.
+    with ThreadPoolExecutor(num_workers) as pool:
+        batches = [range(first, min(first + BATCH_SIZE, len(paths))) for first in range(0, len(paths), BATCH_SIZE)]
+        ahead = deque[tuple[range, list[Future[NDArray[np.uint8] | str]]]]()
+        for rows in batches:
+            ahead.append((rows, [pool.submit(try_to_decode, paths[row]) for row in rows]))
+            if len(ahead) > BATCHES_AHEAD:
+                yield _batch(paths, *ahead.popleft())
+        while ahead:
+            yield _batch(paths, *ahead.popleft())
+
+
+def _batch(
+    paths: Sequence[str], rows: range, futures: list[Future[NDArray[np.uint8] | str]]
+) -> tuple[list[int], Tensor, list[tuple[str, str]]]:
+    good, failed = [], []
+    for row, future in zip(rows, futures, strict=True):
+        result = future.result()
+        if isinstance(result, str):
+            failed.append((paths[row], result))
+        else:
+            good.append((row, result))
+    pixels_bhwc = torch.from_numpy(np.stack([pixels_hwc for _, pixels_hwc in good])) if good else torch.empty(0)
+    return [row for row, _ in good], pixels_bhwc, failed

@@ -1,0 +1,43 @@
+"""What a run says when it ends: the best configuration, its scores, and what to open next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpsearch.report import wording
+
+if TYPE_CHECKING:
+    from hpsearch.layout import Result, RunLayout, SplitResult
+
+
+def last_words(layout: RunLayout, result: Result) -> str:
+    """Several lines, for a terminal."""
+    lines = [f"{result['status']}: {wording.counts(result['trials'])}, {result['images_trained']:,} images trained"]
+    best, val = result["best"], result["val"]
+    if best is not None and val is not None:
+        lines += ["", f"best configuration (trial {best['trial']}, {best['num_parameters'] / 1e6:.1f} M parameters)"]
+        lines += [f"  {name} = {wording.value(value)}" for name, value in best["params"].items()]
+        lines += ["", "retrained on the training images", *_scores(val)]
+    lines += ["", "open next", *_files(layout, result), f"  tensorboard --logdir {layout.root}"]
+    if result["status"] != "done":
+        lines += ["", "The same command continues this study from here."]
+    return "\n".join(lines)
+
+
+def _scores(val: SplitResult) -> list[str]:
+    low, high = val["auc_ci95"]
+    rates = ", ".join(f"{rate:.3f} at FPR {fpr}" for fpr, rate in val["tpr_at_fpr"].items())
+    lines = [
+        f"  val AUC {val['auc']:.4f} (95 % interval {low:.4f} to {high:.4f}, {val['num_images']:,} images)",
+        f"  val accuracy {val['accuracy']:.4f}; always the larger class: {val['majority_accuracy']:.4f}",
+        f"  TPR {rates}",
+    ]
+    return [*lines, f"  note: {val['note']}"] if "note" in val else lines
+
+
+def _files(layout: RunLayout, result: Result) -> list[str]:
+    shown = {"page": "the whole story", "submission": "to hand in", "model": "the model", "trials": "every trial"}
+    width = max(len(str(layout.root / path)) for path in result["files"].values())
+    return [
+        f"  {layout.root / result['files'][name]!s:<{width}}  {what}" for name, what in shown.items() if name in result["files"]
+    ]

@@ -1,0 +1,267 @@
+"""The phases of a run, in order: cache, search, retrain, submission, report. Each looks for its own finished artefact first."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.config import identity
+from hpsearch.data.training_data import open_training_data
+from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED, NoUsableTrialError
+from hpsearch.execute.checkpoints import CheckpointKeeper
+from hpsearch.execute.connect import connect
+from hpsearch.execute.preflight import check_nodes, check_storage
+from hpsearch.execute.resources import NodeResources, TrialResources, plan_resources
+from hpsearch.execute.runner import MakeTrainingRunner, SearchJob
+from hpsearch.execute.search_loop import run_search
+from hpsearch.execute.session import Ending
+from hpsearch.execute.worker_call import call_on_worker
+from hpsearch.final.retrain import RetrainJob, retrain
+from hpsearch.final.scorer import Scorer
+from hpsearch.final.submission import write_submission
+from hpsearch.job.inputs import cache_directory, num_cores
+from hpsearch.job.record import Record, write_config
+from hpsearch.job.spending import Spending
+from hpsearch.job.watch import Watch
+from hpsearch.layout import RunLayout
+from hpsearch.report.display import Display, DisplayMode
+from hpsearch.report.tensorboard import TensorBoardWriter
+from hpsearch.search.engine import Engine
+from hpsearch.search.journal import Journal
+from hpsearch.search.study_log import StudyLog
+from hpsearch.search.types import EngineConfig, TrialState
+from hpsearch.train.settings import trial_seed
+
+if TYPE_CHECKING:
+    from hpsearch.job.inputs import Inputs
+
+log = logging.getLogger(__name__)
+
+CORE_EFFICIENCY = 0.7
+"""Share of a core's speed that each further core adds to a small network's training; seen with two cores at 64 px."""
+
+
+class Run:
+    """One call of the command, from checked inputs to the last line."""
+
+    def __init__(self, inputs: Inputs, *, display_mode: DisplayMode, began: float) -> None:
+        """Takes checked inputs; the command began at `began` on the monotonic clock. Nothing is written yet."""
+        self.inputs = inputs
+        self.config = inputs.config
+        self.layout = RunLayout(Path(self.config.out) / self.config.name)
+        self.display = Display(display_mode, name=self.config.name)
+        self.began = began
+
+    def whole_job(self) -> int:
+        """All phases; returns the exit code.
+
+        Raises:
+            HpsearchError: with its own exit code; everything journaled is kept.
+        """
+        check_storage(self.layout.root)
+        with contextlib.closing(Journal(self.layout.journal)) as journal, log_to(self.layout.log):
+            self.engine = self._open_engine(journal)
+            self.tensorboard = TensorBoardWriter(self.layout, self.engine.study)
+            self.tensorboard.replay(journal.events)
+            self.record = Record(self.layout, self.inputs, self.engine)
+            with self.display:
+                try:
+                    code = self._phases()
+                except KeyboardInterrupt:
+                    code = EXIT_INTERRUPTED
+                self.record.write("done" if code == EXIT_DONE else "interrupted")
+        self.last_words = self.record.last_words()
+        return code
+
+    def _open_engine(self, journal: Journal) -> Engine:
+        config = EngineConfig(
+            rungs=self.inputs.rungs,
+            eta=self.config.search.eta,
+            seed=self.config.seed,
+            sampler=self.config.search.sampler,
+            num_trials=self.config.budget.trials,
+        )
+        same = {**identity(self.config), "data.fingerprint": self.inputs.dataset.fingerprint}
+        engine = Engine.open(self.inputs.space, config, journal, identity=same)
+        self.earlier_seconds = engine.study.driven_seconds
+        write_config(self.layout, self.inputs)
+        return engine
+
+    def _phases(self) -> int:
+        for note in self.inputs.dataset.notes:
+            self.display.event(note)
+        with self._phase("reading images"):
+            self._fill_cache()
+        with self._phase("starting Ray"):
+            cluster = connect(self.config.address, tune_dir=self.layout.tune, plugins=self.config.plugins)
+        with cluster:
+            check_nodes(self.layout.root)
+            nodes = cluster.nodes()
+            resources = plan_resources(self.config.resources, nodes)
+            whole = whole_machine(resources, nodes)
+            with self._phase("searching"):
+                ending = self._search(resources, whole)
+            if ending is Ending.INTERRUPTED:
+                return EXIT_INTERRUPTED
+            self._retrain(self._best(), whole)
+        if self.inputs.dataset.template is not None:
+            with self._phase("predicting"):
+                self._submit()
+        return EXIT_DONE
+
+    @contextlib.contextmanager
+    def _phase(self, name: str, gpus: float = 0.0) -> Iterator[None]:
+        self.display.phase(name)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = time.monotonic() - began
+            self.engine.phase(name, seconds, gpus * seconds)
+
+    def _fill_cache(self) -> None:
+        """Decodes the images at the size that the first trials need; other sizes follow on the worker that needs them."""
+        space = self.inputs.space
+        first = space.start[0] if space.start else {}
+        sizes = self.inputs.stored_px_by_size()
+        image_px = int(first.get("image_px", min(sizes)))
+        px = sizes[image_px]
+        self.data = open_training_data(
+            self.inputs.dataset,
+            px=px,
+            cache_dir=cache_directory(self.config.data),
+            num_workers=num_cores(),
+            max_unreadable_fraction=self.config.data.max_unreadable_fraction,
+            progress=lambda done, total: self.display.progress(done, total, f"decoding images to {px} px"),
+        )
+        self.record.unreadable(self.data.unreadable)
+
+    def _search(self, resources: TrialResources, whole: TrialResources) -> Ending:
+        spending = Spending(
+            budget=self.config.budget,
+            reserve_fraction=self.config.final.reserve_fraction,
+            images_to_retrain=self.inputs.images_per_trial,
+            gpus=resources.gpus,
+            speedup=max(1.0, CORE_EFFICIENCY * whole.cpus / resources.cpus) if resources.gpus == 0 else 1.0,
+            earlier_seconds=self.earlier_seconds,
+            began=self.began,
+        )
+        study = self.engine.study
+        watch = Watch(
+            layout=self.layout,
+            engine=self.engine,
+            display=self.display,
+            tensorboard=self.tensorboard,
+            study_log=StudyLog(self.layout.study_log, self.inputs.space, self.config.name),
+            checkpoints=CheckpointKeeper(self.layout, study),
+            spending=spending,
+        )
+        ending = run_search(
+            self.engine,
+            MakeTrainingRunner(self._search_job(resources)),
+            resources=resources,
+            tune_dir=self.layout.tune,
+            should_stop=lambda: spending.is_spent(study),
+            deadline_seconds=spending.search_deadline_seconds(),
+            on_event=watch,
+        )
+        watch.finish()
+        return ending
+
+    def _best(self) -> TrialState:
+        best = self.engine.best()
+        if best is not None:
+            return best
+        trials = self.engine.study.trials.values()
+        messages = [f"trial {trial.number} {trial.outcome}: {trial.message}" for trial in trials if trial.message][:3]
+        reasons = "\n".join(messages) or "No trial reached its first rung; give more time with --minutes."
+        raise NoUsableTrialError(
+            f"no trial of {len(trials)} can be retrained.\n{reasons}\nThe whole story is in {self.layout.log}."
+        )
+
+    def _search_job(self, resources: TrialResources) -> SearchJob:
+        return SearchJob(
+            dataset=self.inputs.dataset,
+            cache_dir=str(cache_directory(self.config.data)),
+            run_dir=str(self.layout.root.resolve()),
+            stored_px=self.inputs.stored_px_by_size(),
+            rungs=self.inputs.rungs,
+            images_per_trial=self.inputs.images_per_trial,
+            seed=self.config.seed,
+            objective=self.config.search.objective,
+            precision=self.config.train.precision,
+            num_workers=num_cores(),
+            max_unreadable_fraction=self.config.data.max_unreadable_fraction,
+            gpus=resources.gpus,
+            plugins=self.config.plugins,
+        )
+
+    def _retrain(self, best: TrialState, resources: TrialResources) -> None:
+        if self.record.has_retrained(best):
+            return
+        job = RetrainJob(
+            dataset=self.inputs.dataset,
+            params=best.params,
+            images=self.inputs.images_per_trial,
+            stored_px=self.inputs.stored_px(best.params),
+            cache_dir=str(cache_directory(self.config.data)),
+            directory=str((self.layout.retrain / f"trial-{best.number}").resolve()),
+            export=str(self.layout.best.resolve()),
+            seed=trial_seed(self.config.seed, best.number, repeat=1),
+            objective=self.config.search.objective,
+            precision=self.config.train.precision,
+            num_workers=num_cores(),
+            max_unreadable_fraction=self.config.data.max_unreadable_fraction,
+            plugins=self.config.plugins,
+        )
+        with self._phase("retraining", resources.gpus):
+            done = call_on_worker(retrain, {"job": job}, resources=resources, on_progress=self._show_retraining)
+        self.record.retrained(best, done, self.data.unreadable)
+        retraining = self.record.retraining
+        if retraining is not None:
+            self.tensorboard.retrained(retraining)
+
+    def _submit(self) -> None:
+        template = self.inputs.dataset.template
+        if template is None:
+            return
+        scorer = Scorer.load(self.layout.best)
+        probabilities_n, unreadable = scorer.probabilities(
+            template.paths, on_progress=lambda done, total: self.display.progress(done, total, "scoring the template")
+        )
+        for path, reason in unreadable:
+            self.display.event(f"{path} cannot be read ({reason}); it is scored 0.5")
+        write_submission(self.layout.submission, template.names, probabilities_n)
+
+    def _show_retraining(self, progress: Mapping[str, int]) -> None:
+        self.display.progress(progress["images"], self.inputs.images_per_trial, "retraining, images")
+
+
+def whole_machine(trial: TrialResources, nodes: Sequence[NodeResources]) -> TrialResources:
+    """What the retraining gets: nothing runs beside it, so a whole GPU, or all cores of the largest node."""
+    gpus = float(max(1, trial.gpus)) if trial.gpus else 0.0
+    cpus = max(node.cpus for node in nodes if node.gpus >= gpus)
+    return TrialResources(cpus=cpus if gpus == 0 else max(trial.cpus, 1.0), gpus=gpus, slots=1)
+
+
+@contextlib.contextmanager
+def log_to(file: Path) -> Iterator[None]:
+    """Sends hpsearch's log messages to `file`, with times; what people need to see is on the display."""
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("hpsearch")
+    level, propagates = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagates
+        handler.close()

@@ -1,0 +1,180 @@
+"""What a run would do, for `--plan`: trials by rung, time, GPU hours, disk and memory, from a probe of this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import InfeasibleError
+from hpsearch.job.inputs import cache_directory, num_cores
+from hpsearch.report import wording
+
+if TYPE_CHECKING:
+    from hpsearch.config import Params
+    from hpsearch.job.inputs import Inputs
+
+BYTES_OF_A_PARAMETER = 16
+"""In a checkpoint: the weight, its average, and two moments of Adam, in fp32."""
+MAX_PROBE_SECONDS = 60.0
+"""Backbones that are not measured by then are named."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackboneCost:
+    """What one backbone costs on this machine."""
+
+    backbone: str
+    """Its name."""
+    num_parameters: int
+    """Its size, without SE."""
+    images_per_second: float
+    """Training with the threads of one trial; 0: not measured."""
+    peak_bytes: int
+    """Memory of one trial."""
+
+
+def trials_by_rung(num_trials: int, num_rungs: int, eta: float) -> list[int]:
+    """Trials that reach each rung if `num_trials` are started and ⌊n/η⌋ of n promoted."""
+    counts = [num_trials]
+    for _ in range(num_rungs - 1):
+        counts.append(int(counts[-1] / eta + 1e-9))
+    return counts
+
+
+def study_images(num_trials: int, rungs: tuple[int, ...], eta: float) -> int:
+    """Images that such a study trains on, without the retraining."""
+    pieces = [high - low for low, high in pairwise((0, *rungs))]
+    return sum(count * piece for count, piece in zip(trials_by_rung(num_trials, len(rungs), eta), pieces, strict=True))
+
+
+def num_trials_in(images: float, rungs: tuple[int, ...], eta: float) -> int:
+    """The most trials whose study needs no more than `images`."""
+    most = 0
+    while study_images(most + 1, rungs, eta) <= images:
+        most += 1
+    return most
+
+
+def plan(inputs: Inputs) -> str:
+    """What would happen, in several lines."""
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    config = inputs.config
+    gpus = config.resources.gpus_per_trial if config.resources.gpus_per_trial is not None else float(has_gpu)
+    num_slots = max(1, int(torch.cuda.device_count() / gpus) if gpus else num_cores())
+    num_slots = min(num_slots, config.resources.max_slots or num_slots)
+    costs = backbone_costs(inputs, "cuda" if gpus else "cpu")
+    parts = (_data_lines(inputs), _cost_lines(costs, gpus), _study_lines(inputs, costs, num_slots, gpus))
+    return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def backbone_costs(inputs: Inputs, device: str) -> list[BackboneCost]:
+    """Size, speed and memory of each backbone of the space, measured with one trial's threads."""
+    import torch
+
+    from hpsearch.train.vocabulary import TrainVocabulary
+
+    began = time.monotonic()
+    if device == "cpu":
+        torch.set_num_threads(int(inputs.config.resources.cpus_per_trial or 1))
+    costs = []
+    for backbone in map(str, inputs.space.values_of("backbone")):
+        params: Params = {**_typical(inputs), "backbone": backbone}
+        params["se_reduction"] = "none"
+        num_parameters = TrainVocabulary().num_parameters(params)
+        speed, peak = (0.0, 0) if time.monotonic() - began > MAX_PROBE_SECONDS else _measured(inputs, params, device)
+        costs.append(BackboneCost(backbone=backbone, num_parameters=num_parameters, images_per_second=speed, peak_bytes=peak))
+    return costs
+
+
+def _typical(inputs: Inputs) -> Params:
+    """A start point without what depends on its backbone, or the fixed parameters alone."""
+    start = inputs.space.start[0] if inputs.space.start else {}
+    params = {**inputs.space.fixed, **start}
+    params.setdefault("image_px", min(inputs.stored_px_by_size()))
+    return params
+
+
+def _measured(inputs: Inputs, params: Params, device: str) -> tuple[float, int]:
+    from hpsearch.train.probe import probe
+    from hpsearch.train.settings import settings_from
+
+    sys.stderr.write(f"measuring {params['backbone']}\n")
+    settings = dataclasses.replace(settings_from(params), weights="none")
+    try:
+        found = probe(settings, inputs.stored_px(params), device=device, precision=inputs.config.train.precision)
+    except InfeasibleError as error:
+        sys.stderr.write(f"  {error}\n")
+        return 0.0, 0
+    return found.images_per_second, found.peak_bytes
+
+
+def _data_lines(inputs: Inputs) -> list[str]:
+    from hpsearch.data.cache_files import estimated_bytes
+
+    dataset = inputs.dataset
+    num_images = len(dataset.train) + len(dataset.val)
+    sizes = inputs.stored_px_by_size()
+    stored = sorted(set(sizes.values()))
+    cache = sum(estimated_bytes(num_images, px) for px in stored)
+    template = f", {len(dataset.template):,} to predict" if dataset.template else ""
+    return [
+        f"data    {dataset.source}: {len(dataset.train):,} to train, {len(dataset.val):,} to validate{template}",
+        f"disk    {_size(cache)} of decoded images ({', '.join(map(str, stored))} px) in {cache_directory(inputs.config.data)}",
+    ]
+
+
+def _cost_lines(costs: list[BackboneCost], gpus: float) -> list[str]:
+    what = "GPU memory" if gpus else "memory"
+    lines = [f"{'backbone':<36} {'parameters':>12} {'images/s':>10} {what:>12}"]
+    for cost in costs:
+        measured = (f"{cost.images_per_second:,.0f}", _size(cost.peak_bytes)) if cost.images_per_second else ("–", "–")
+        lines.append(f"{cost.backbone:<36} {cost.num_parameters / 1e6:>10.1f} M {measured[0]:>10} {measured[1]:>12}")
+    if not all(cost.images_per_second for cost in costs):
+        lines.append("– not measured within a minute; left out of the times below")
+    return lines
+
+
+def _study_lines(inputs: Inputs, costs: list[BackboneCost], num_slots: int, gpus: float) -> list[str]:
+    speeds = [cost.images_per_second for cost in costs if cost.images_per_second]
+    if not speeds:
+        return ["No backbone could be measured here, so there is no estimate of time."]
+    speed = statistics.harmonic_mean(speeds)  # each backbone as many images
+    rungs, eta = inputs.rungs, inputs.config.search.eta
+    retrain = rungs[-1] / speed
+    num_trials = _num_trials(inputs, speed, num_slots, gpus, retrain)
+    counts = trials_by_rung(num_trials, len(rungs), eta)
+    search = study_images(num_trials, rungs, eta) / speed / num_slots
+    gpu_hours = f", {(search * num_slots + retrain) * gpus / 3600:.2f} GPU hours" if gpus else ""
+    largest = max(cost.num_parameters for cost in costs)
+    reached = ", ".join(f"{count} to {images:,} images" for images, count in zip(rungs, counts, strict=True))
+    return [
+        f"search  about {num_trials} trials, {num_slots} at a time: {reached}",
+        f"time    about {wording.duration(search)} to search and {wording.duration(retrain)} to retrain{gpu_hours};",
+        f"        at {speed:,.0f} images/s a trial, evaluation and start-up not counted",
+        f"disk    up to {_size(largest * BYTES_OF_A_PARAMETER)} a checkpoint, {_size(largest * 4)} for the exported model",
+    ]
+
+
+def _num_trials(inputs: Inputs, speed: float, num_slots: int, gpus: float, retrain_seconds: float) -> int:
+    """How many trials the budgets allow."""
+    budget, reserve = inputs.config.budget, inputs.config.final.reserve_fraction
+    limits = []
+    if budget.minutes is not None:
+        limits.append(budget.minutes * 60 - max(reserve * budget.minutes * 60, retrain_seconds))
+    if budget.gpu_hours is not None and gpus:
+        hours = budget.gpu_hours - max(reserve * budget.gpu_hours, retrain_seconds * gpus / 3600)
+        limits.append(hours * 3600 / gpus / num_slots)
+    by_time = num_trials_in(min(limits) * speed * num_slots, inputs.rungs, inputs.config.search.eta) if limits else None
+    counts = [count for count in (by_time, budget.trials) if count is not None]
+    return min(counts, default=0)
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"

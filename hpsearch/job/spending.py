@@ -1,0 +1,101 @@
+"""What a run has used of its budgets, over restarts, and when the search must leave the rest to the retraining."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from hpsearch.config import BudgetConfig
+from hpsearch.report.moment import BudgetUse
+
+if TYPE_CHECKING:
+    from hpsearch.layout import RunLayout
+    from hpsearch.search.fold import Study
+    from hpsearch.search.types import TrialState
+
+FINISHING_SECONDS = 15.0
+"""Export, prediction of a small template and report, seen on two cores."""
+RETRAIN_MARGIN = 1.2
+"""Retraining evaluates oftener than the trial did whose speed is taken."""
+
+
+def gpu_hours(study: Study) -> float:
+    """GPU share × seconds of every journaled piece of training, and of the retraining, in hours."""
+    trials = sum(
+        seconds * float(trial.metrics[images].get("gpus", 0.0))
+        for trial in study.trials.values()
+        for images, seconds in trial.seconds.items()
+    )
+    return (trials + study.gpu_seconds) / 3600
+
+
+def budget_use(study: Study, budget: BudgetConfig, seconds: float | None = None) -> BudgetUse:
+    """What `study` has used; `seconds` of wall time where the caller knows better than the journal's last event."""
+    return BudgetUse(
+        seconds=study.driven_seconds if seconds is None else seconds,
+        max_seconds=None if budget.minutes is None else budget.minutes * 60,
+        gpu_hours=gpu_hours(study),
+        max_gpu_hours=budget.gpu_hours,
+        max_trials=budget.trials,
+    )
+
+
+def read_budget(layout: RunLayout) -> BudgetConfig:
+    """The budget in a run's `config.yaml`; no limits where it has none yet."""
+    if not layout.config.is_file():
+        return BudgetConfig()
+    return BudgetConfig(**yaml.safe_load(layout.config.read_text())["config"]["budget"])
+
+
+@dataclass(slots=True)
+class Spending:
+    """The clock of one run of a study."""
+
+    budget: BudgetConfig
+    """What may be used."""
+    reserve_fraction: float
+    """Share of it that is left to the retraining at least."""
+    images_to_retrain: int
+    """Images of the retraining."""
+    gpus: float
+    """GPU share of the retraining."""
+    speedup: float
+    """Speed of the retraining over that of a trial, which may have a share of the machine only."""
+    earlier_seconds: float
+    """Wall seconds of earlier runs of this study."""
+    began: float
+    """When this command began, on `clock`."""
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds of this study so far."""
+        return self.earlier_seconds + self.clock() - self.began
+
+    def retrain_seconds(self, best: TrialState | None) -> float:
+        """How long the retraining will take, from the speed of the best trial so far; 0 where that is not known."""
+        speed = best.metrics[best.images].get("images_per_second") if best is not None else None
+        return RETRAIN_MARGIN * self.images_to_retrain / (speed * self.speedup) if speed else 0.0
+
+    def is_spent(self, study: Study) -> bool:
+        """Whether the search has to end, so that the retraining fits into what is left."""
+        retrain = self.retrain_seconds(study.best())
+        if self.budget.minutes is not None:
+            reserve = max(self.reserve_fraction * self.budget.minutes * 60, retrain + FINISHING_SECONDS)
+            if self.seconds >= self.budget.minutes * 60 - reserve:
+                return True
+        if self.budget.gpu_hours is not None:
+            reserve = max(self.reserve_fraction * self.budget.gpu_hours, retrain * self.gpus / 3600)
+            return gpu_hours(study) >= self.budget.gpu_hours - reserve
+        return False
+
+    def search_deadline_seconds(self) -> float | None:
+        """Seconds from now at which stretches in flight must stop; None: no limit in time."""
+        if self.budget.minutes is None:
+            return None
+        reserve = self.reserve_fraction * self.budget.minutes * 60
+        return max(0.0, self.budget.minutes * 60 - reserve / 2 - self.seconds)

@@ -1,0 +1,106 @@
+"""Tells people what a search does: display, TensorBoard and `trials.csv`, from the executor's events."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hpsearch.job.spending import budget_use
+from hpsearch.report.moment import TrialProgress
+from hpsearch.report.tables import write_trials
+from hpsearch.search.types import Outcome
+
+if TYPE_CHECKING:
+    from hpsearch.execute.checkpoints import CheckpointKeeper
+    from hpsearch.execute.session import SearchEvent
+    from hpsearch.job.spending import Spending
+    from hpsearch.layout import RunLayout
+    from hpsearch.report.display import Display
+    from hpsearch.report.tensorboard import TensorBoardWriter
+    from hpsearch.search.engine import Engine
+    from hpsearch.search.study_log import StudyLog
+
+SECONDS_BETWEEN_TABLES = 10.0
+"""`trials.csv` of 2,000 trials takes 0.1 s to write."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Takes the executor's events, in the driver's process."""
+
+    layout: RunLayout
+    """Where tables and event files go."""
+    engine: Engine
+    """Whose study is watched."""
+    display: Display
+    """What people see."""
+    tensorboard: TensorBoardWriter
+    """What TensorBoard reads."""
+    study_log: StudyLog
+    """What optuna-dashboard reads."""
+    checkpoints: CheckpointKeeper
+    """Deletes what nothing can resume any more."""
+    spending: Spending
+    """The clock and the limits."""
+    running: dict[int, TrialProgress] = field(default_factory=dict)
+    """Trials that slots work on."""
+    best_value: float = float("-inf")
+    """Best objective at the top rung reached so far."""
+    tables_at: float = float("-inf")
+    """When the tables were last written."""
+
+    def __call__(self, event: SearchEvent) -> None:
+        """Shows and keeps one event."""
+        trial = self.engine.study.trials[event.trial]
+        if event.kind in ("started", "progress") or event.going_on:
+            speed = event.images_per_second or trial.metrics.get(trial.images, {}).get("images_per_second")
+            self.running[event.trial] = TrialProgress(
+                images=event.images, to_images=trial.target_images, images_per_second=speed
+            )
+        else:
+            self.running.pop(event.trial, None)
+        if event.kind == "rung":
+            self.tensorboard.rung(trial)
+            self._announce_best(event)
+        if event.kind in ("rung", "ended"):
+            self.checkpoints.sweep(event.trial)
+            if not event.going_on:
+                self.tensorboard.ended(trial)
+        if event.kind == "ended" and event.outcome is not None:
+            self.display.event(f"trial {event.trial} {_WORDS[event.outcome]}: {event.message}")
+        if event.kind == "lost":
+            self.display.event(f"trial {event.trial} lost its worker, its stretch is done again: {event.message}")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Shows the study as it stands, and writes its table from time to time."""
+        use = budget_use(self.engine.study, self.spending.budget, self.spending.seconds)
+        self.display.update(self.engine.study, running=self.running, budget=use)
+        if time.monotonic() - self.tables_at >= SECONDS_BETWEEN_TABLES:
+            self._write_tables()
+
+    def finish(self) -> None:
+        """Brings tables and views up to date once the search has ended."""
+        self.running.clear()
+        self._write_tables()
+        self.study_log.finish(self.engine.study)
+
+    def _write_tables(self) -> None:
+        write_trials(self.layout, self.engine.study)
+        self.study_log.update(self.engine.study)
+        self.tables_at = time.monotonic()
+
+    def _announce_best(self, event: SearchEvent) -> None:
+        if event.value is not None and event.value > self.best_value:
+            self.best_value = event.value
+            self.display.event(f"trial {event.trial}: best so far {event.value:.4f} at {event.images:,} images")
+
+
+_WORDS = {
+    Outcome.DIVERGED: "diverged",
+    Outcome.INFEASIBLE: "is infeasible",
+    Outcome.FAILED: "failed",
+    Outcome.COMPLETED: "completed",
+    Outcome.PAUSED: "paused",
+}

@@ -1,0 +1,100 @@
+"""`python -m hpsearch.run`: searches, retrains the best configuration, exports it, writes the submission and the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.cli import Parser, add_set_option, guarded
+from hpsearch.config import BudgetConfig, DataConfig, RunConfig
+
+if TYPE_CHECKING:
+    import argparse
+
+DEFAULT_TRIALS = 24
+"""Trials of a run that names no budget."""
+DISPLAY_MODES = ("auto", "rich", "plain", "json", "quiet")
+
+
+def parser() -> Parser:
+    """The command's options."""
+    options = Parser(prog="python -m hpsearch.run", description=__doc__)
+    add = options.add_argument
+    add(
+        "--data",
+        metavar="DIR",
+        help="labelled images: the competition's layout, real/ and fake/, or a CSV; default: a sample set",
+    )
+    add("--space", metavar="FILE", help="what is searched: a path or the name of a shipped space; default: quickstart")
+    add("--name", help="name of the run directory; the same name continues the same study; default: a new one")
+    add("--out", metavar="DIR", help="parent of run directories; default: runs")
+    add("--address", help="Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a Ray inside this machine")
+    add("--plan", action="store_true", help="print what would happen and stop")
+    add("--trials", type=int, metavar="N", help=f"trials to start at most; default: {DEFAULT_TRIALS} where no budget is given")
+    add("--minutes", type=float, metavar="M", help="wall minutes of the whole command, restarts and retraining included")
+    add("--gpu-hours", type=float, metavar="H", help="GPU hours of trials and retraining, over restarts")
+    add("--seed", type=int, metavar="S", help="seed of sampler, splits and training; default: 0")
+    add(
+        "--display",
+        choices=DISPLAY_MODES,
+        default="auto",
+        help="how progress is shown; auto: a panel on a terminal, else lines",
+    )
+    add_set_option(options)
+    return options
+
+
+def requested(options: argparse.Namespace) -> RunConfig:
+    """The configuration that the named options ask for."""
+    budget = BudgetConfig(trials=options.trials, minutes=options.minutes, gpu_hours=options.gpu_hours)
+    names = ("space", "name", "out", "address", "seed")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    config = RunConfig(budget=budget, **given)
+    return dataclasses.replace(config, data=DataConfig(source=options.data)) if options.data is not None else config
+
+
+def with_defaults(config: RunConfig) -> RunConfig:
+    """`config` with the name and the budget that it leaves open."""
+    budget = config.budget
+    if budget.trials is None and budget.minutes is None and budget.gpu_hours is None:
+        config = dataclasses.replace(config, budget=dataclasses.replace(budget, trials=DEFAULT_TRIALS))
+    return config if config.name else dataclasses.replace(config, name=new_name(config))
+
+
+def new_name(config: RunConfig) -> str:
+    """`<space>-<date>-<n>` with the first n that is free below `config.out`."""
+    stem = f"{Path(config.space or 'quickstart').stem}-{time.strftime('%Y%m%d')}"
+    return next(name for n in range(1, 10_000) if not (Path(config.out) / (name := f"{stem}-{n}")).exists())
+
+
+def command(argv: list[str]) -> int:
+    """Does the whole job; returns the exit code."""
+    began = time.monotonic()
+    options = parser().parse_args(argv)
+    from hpsearch.job.inputs import configured, read_inputs
+
+    config, fixed = configured(requested(options), options.overrides)
+    inputs = read_inputs(with_defaults(config), fixed)
+    if options.plan:
+        from hpsearch.job.plan import plan
+
+        print(plan(inputs))
+        return 0
+    from hpsearch.job.phases import Run
+
+    run = Run(inputs, display_mode=options.display, began=began)
+    code = run.whole_job()
+    print(run.last_words)
+    return code
+
+
+def main() -> int:
+    """Entry point."""
+    return guarded(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
