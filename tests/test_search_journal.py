@@ -13,7 +13,7 @@ import pytest
 from hpsearch.errors import StorageError
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal, MemoryStore, read_events
-from hpsearch.search.journal_file import RETRY_SECONDS, FileStore
+from hpsearch.search.journal_file import RETRY_SECONDS, FileStore, is_driven
 from hpsearch.search.simulator import simulate
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig
@@ -103,14 +103,20 @@ def test_a_second_driver_is_refused_with_the_name_of_the_first_and_readers_are_n
         ):
             Journal(path)
         assert names(path) == ["a"]
+        assert is_driven(path)
     finally:
         process.kill()
         process.communicate()
+    assert not is_driven(path)
     Journal(path).close()
 
 
-def test_the_same_process_does_not_drive_a_study_twice(tmp_path: Path) -> None:
+def test_the_same_process_does_not_drive_a_study_twice_under_any_name(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
     journal = Journal(tmp_path / "journal.jsonl")
+    assert is_driven(tmp_path / "link" / "journal.jsonl")
+    with pytest.raises(StorageError, match="this process already drives this study"):
+        Journal(tmp_path / "link" / "journal.jsonl")
     with pytest.raises(StorageError, match="this process already drives this study"):
         Journal(tmp_path / "journal.jsonl")
     journal.close()

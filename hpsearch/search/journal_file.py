@@ -35,8 +35,7 @@ class FileStore:
         """
         self._path = path
         self._sleep = sleep
-        real_path = path.resolve()
-        self._lock_path = real_path.with_name(real_path.name + ".lock")
+        self._lock_path = _lock_path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -118,7 +117,7 @@ class FileStore:
 
 def is_driven(path: Path) -> bool:
     """Whether a process of this machine holds the journal at `path`; asks without taking the lock."""
-    lock_path = path.with_name(path.name + ".lock").absolute()
+    lock_path = _lock_path(path)
     if lock_path in _held_here:  # closing any descriptor of a file would release the lock of this very process
         return True
     try:
@@ -132,6 +131,12 @@ def is_driven(path: Path) -> bool:
         return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
     finally:
         os.close(lock_fd)
+
+
+def _lock_path(path: Path) -> Path:
+    """The lock lies beside the real file, by whatever name that was given."""
+    real_path = path.resolve()
+    return real_path.with_name(real_path.name + ".lock")
 
 
 def _holder(text: bytes) -> str:

@@ -41,7 +41,7 @@ class Problems:
 
     def add(self, where: str, message: str) -> None:
         """Notes that `message` is wrong at `where`."""
-        found = (where, message.replace("?.", "?"))
+        found = (where, message)
         if found not in self._found:
             self._found.append(found)
 
