@@ -129,7 +129,7 @@ class TrainConfig:
     """How a trial computes; none of it is searched."""
 
     precision: Precision = "auto"
-    """Autocast type; `auto`: bf16 on GPUs that have it, fp32 on CPUs."""
+    """Autocast type; `auto`: bf16 on devices with instructions for it, else fp32."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,9 +19,9 @@ def spec(backbone: str, image_px: int = 64, **fields: float) -> ModelSpec:
 @pytest.fixture
 def no_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(backbones, "_plugins", {})
-    count_parameters.cache_clear()
+    backbones._counted.cache_clear()
     yield
-    count_parameters.cache_clear()
+    backbones._counted.cache_clear()
 
 
 def tiny_network(spec: ModelSpec) -> nn.Module:

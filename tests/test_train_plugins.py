@@ -25,6 +25,7 @@ register_backbone("{name}", build, family="convnext")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(backbones, "_plugins", {})
+    backbones._counted.cache_clear()
     return tmp_path
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import timm
@@ -125,14 +125,18 @@ def _timm_network(spec: ModelSpec) -> nn.Module:
                 del arguments[name]
 
 
-@functools.lru_cache(maxsize=4096)
 def count_parameters(spec: ModelSpec) -> int:
-    """Parameters of the network, counted without allocating it.
+    """Parameters of the network, counted without allocating it, once for each kind of network.
 
     Raises:
         InputError: no such backbone.
         InfeasibleError: it cannot be built, or cannot take images of this size.
     """
+    return _counted(replace(spec, drop_path=0.0))
+
+
+@functools.lru_cache(maxsize=4096)
+def _counted(spec: ModelSpec) -> int:
     with torch.device("meta"):
         model = build(spec)
     check_forward(spec.backbone, spec.image_px)

@@ -21,7 +21,8 @@ class Fp32Linear(nn.Linear):
 
     def forward(self, features_bf: Tensor) -> Tensor:
         """Logits (b, k) in fp32."""
-        if features_bf.is_meta:  # a device without autocast
+        # The meta device knows no autocast, and exporters do without a context that changes nothing.
+        if features_bf.is_meta or not torch.is_autocast_enabled(features_bf.device.type):
             return super().forward(features_bf)
         with torch.autocast(features_bf.device.type, enabled=False):
             return F.linear(features_bf.float(), self.weight, self.bias)
