@@ -30,8 +30,10 @@ def image_set(names: Sequence[str], paths: Sequence[str], labels_n: NDArray[np.i
         where: The file or folder that they come from, for the message.
 
     Raises:
-        InputError: one class only.
+        InputError: no images, or one class only.
     """
+    if not names:
+        raise InputError(f"{where}: there are no images. Add some of both classes.")
     images = ImageSet(names=tuple(names), paths=tuple(paths), labels_n=labels_n, groups=None)
     if images.num_deepfakes in (0, len(images)):
         only = "deepfakes (label 1)" if images.num_deepfakes else "real images (label 0)"

@@ -34,16 +34,11 @@ from hpsearch.errors import StorageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ImageCache", "Progress", "default_cache_dir", "estimated_bytes", "open_or_build", "open_ready"]
+__all__ = ["ImageCache", "Progress", "estimated_bytes", "open_or_build", "open_ready"]
 
 _logger = logging.getLogger(__name__)
 _STAT_THREADS = 8  # a look at a file is a round trip on a network mount
 _STAT_CHUNK = 2_000
-
-
-def default_cache_dir() -> Path:
-    """Where caches lie unless `data.cache_dir` says otherwise: `hpsearch` in the user's cache directory."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hpsearch"
 
 
 def open_or_build(

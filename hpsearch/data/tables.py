@@ -90,7 +90,8 @@ def read_table(file: Path, *, required: tuple[str, ...], optional: tuple[str, ..
         with file.open(encoding="utf-8-sig", newline="") as text:
             table = _read(file, text, required, optional)
     except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start}). Save it as a UTF-8 CSV.") from error
+        line = _first_line_not_utf8(file)
+        raise InputError(f"{file}, line {line}: not UTF-8 text ({error.reason}). Save the file as a UTF-8 CSV.") from error
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}). Check its permissions.") from error
     if not len(table):
@@ -128,6 +129,11 @@ def _read(file: Path, text: TextIO, required: tuple[str, ...], optional: tuple[s
         line = header_line + reader.line_num
         raise InputError(f"{file}, line {line}: not a CSV file ({error}). Correct the quotes there.") from error
     return Table(file=file, lines=lines, names=columns.pop("name"), used=used, values=columns)
+
+
+def _first_line_not_utf8(file: Path) -> int:
+    lines = file.read_bytes().split(b"\n")
+    return next(number for number, line in enumerate(lines, 1) if line.decode(errors="replace").encode() != line)
 
 
 def _used_columns(file: Path, header: list[str], required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, str]:

@@ -1,0 +1,37 @@
+"""What is no data set is refused with what was found and what would be taken."""
+
+from pathlib import Path
+
+import pytest
+
+from hpsearch.data.find import find_dataset
+from hpsearch.errors import InputError
+
+
+def find(source: Path) -> None:
+    find_dataset(source, val_fraction=0.2, seed=0)
+
+
+def test_a_missing_directory_is_named_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    with pytest.raises(InputError, match=r"data .*/face: there is no 'face' in .*; did you mean 'faces'\?"):
+        find(tmp_path / "face")
+
+
+def test_an_empty_folder_is_refused_with_the_layouts(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"(?s)the folder is empty\. It must be one of.*trainset_label\.txt.*real/ and fake/.*FILE\.csv"
+    ):
+        find(tmp_path)
+
+
+def test_an_unknown_layout_is_refused_with_what_was_found(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(InputError, match=r"no layout that hpsearch knows \(found cats\)"):
+        find(tmp_path)
+
+
+def test_a_folder_with_a_csv_file_points_at_it(tmp_path: Path) -> None:
+    (tmp_path / "all.csv").write_text("path,label\n")
+    with pytest.raises(InputError, match=r"if all\.csv holds the labels, give .*/all\.csv"):
+        find(tmp_path)
