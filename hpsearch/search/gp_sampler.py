@@ -72,16 +72,6 @@ class GpProposer:
         drawn_q = posterior.draw(features_qd, random)
         return params[int(np.argmax(np.where(is_new_q | ~is_new_q.any(), drawn_q, -np.inf)))]
 
-    def best(self, study: Study) -> TrialState | None:
-        """The usable trial whose full training is expected to score highest; None: nothing is known of any."""
-        known = self._observations(study) if self._encoder.num_columns else None
-        usable = [trial for trial in study.trials.values() if trial.values and trial.outcome not in UNUSABLE]
-        if known is None or not usable:
-            return study.best()
-        features_qd = np.stack([self._encoded(trial) for trial in usable])
-        means = self._posterior(known).mean(features_qd, np.array([trial.number for trial in usable]))
-        return usable[int(np.argmax(means))]
-
     def _posterior(self, known: Observations) -> Posterior:
         hyper = fit(known.take(_best_and_newest(known, MAX_FITTED)), self._encoder.group_d)
         return Posterior(hyper, known.take(_best_and_newest(known, MAX_KNOWN)), self._encoder.group_d)
