@@ -90,7 +90,7 @@ def test_groups_are_read_and_an_overlap_is_noted(competition: Path) -> None:
 
 def test_an_image_without_label_is_noted(competition: Path) -> None:
     (competition / "phase1" / "trainset" / "extra.png").touch()
-    assert "trainset: 1 images have no label in trainset_label.txt and are left out" in found(competition).notes
+    assert "1 images have no label and are left out (in trainset)" in found(competition).notes
 
 
 def test_a_label_without_image_is_an_error(competition: Path) -> None:

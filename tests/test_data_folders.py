@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.data.folders import Listings, count_unlabelled, find_images, require_exists, walk_images
+from hpsearch.data.folders import Listings, find_images, note_unlabelled, require_exists, walk_images
 from hpsearch.data.tables import Table
 from hpsearch.errors import InputError
 
@@ -55,9 +55,13 @@ def test_rows_without_image_are_counted(tmp_path: Path) -> None:
         find_images(table("x", "a.jpg", "y"), (tmp_path,), Listings())
 
 
-def test_images_without_a_row_are_counted_and_other_files_are_not(tmp_path: Path) -> None:
-    touch(*(tmp_path / name for name in ("a.jpg", "b.JPG", "c.png", "notes.txt", ".hidden.jpg")))
-    assert count_unlabelled(tmp_path, ["a.jpg", "x/c.png"], Listings()) == 1
+def test_images_beside_the_named_ones_are_counted_and_other_files_are_not(tmp_path: Path) -> None:
+    touch(
+        *(tmp_path / "x" / name for name in ("a.jpg", "b.JPG", "c.png", "notes.txt", ".hidden.jpg")), tmp_path / "y" / "d.jpg"
+    )
+    paths = [f"{tmp_path}/x/a.jpg", f"{tmp_path}/y/d.jpg"]
+    assert note_unlabelled(paths, Listings()) == ["2 images have no label and are left out (in x)"]
+    assert note_unlabelled([*paths, f"{tmp_path}/x/b.JPG", f"{tmp_path}/x/c.png"], Listings()) == []
 
 
 def test_walking_finds_every_image_below_once(tmp_path: Path) -> None:

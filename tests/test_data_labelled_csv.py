@@ -77,3 +77,8 @@ def test_a_group_file_beside_it_is_read(folder: Path) -> None:
     data = found(folder, "path,label", *labelled("{}.jpg"))
     assert data.val.groups is not None
     assert len(set(data.val.groups)) == 1
+
+
+def test_images_that_no_row_names_are_counted(folder: Path) -> None:
+    (folder / "images" / "more.png").touch()
+    assert "1 images have no label and are left out (in images)" in found(folder, "path,label", *labelled("{}.jpg")).notes

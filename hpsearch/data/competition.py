@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hpsearch.data.assemble import assemble, image_set, read_groups, with_groups
 from hpsearch.data.dataset import Dataset, ImageSet, Template
-from hpsearch.data.folders import Listings, count_unlabelled, find_images, require_exists
+from hpsearch.data.folders import Listings, find_images, note_unlabelled, require_exists
 from hpsearch.data.tables import read_table
 from hpsearch.errors import InputError
 
@@ -40,6 +40,7 @@ def read_competition(source: Path, root: Path, *, val_fraction: float, seed: int
     train = with_groups(_read_split(root, *TRAIN, listings, notes), groups)
     has_val = any((root / name).exists() for names in VAL for name in names)
     val = with_groups(_read_split(root, *VAL, listings, notes), groups) if has_val else None
+    notes += note_unlabelled(train.paths if val is None else train.paths + val.paths, listings)
     template = _find_template(root, notes)
     return assemble(source, train, val, template, notes=notes, val_fraction=val_fraction, seed=seed)
 
@@ -76,9 +77,6 @@ def _read_split(
     labels_n = table.labels()
     paths = find_images(table, (folder, root, root.parent), listings)
     notes.append(table.note)
-    num_unlabelled = count_unlabelled(folder, table.names, listings)
-    if num_unlabelled:
-        notes.append(f"{folder.name}: {num_unlabelled:,} images have no label in {file.name} and are left out")
     return image_set(table.names, paths, labels_n, str(file))
 
 

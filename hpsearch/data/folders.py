@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -69,10 +70,18 @@ def find_images(table: Table, roots: Sequence[Path], listings: Listings) -> tupl
     return tuple(path for path in paths if path is not None)
 
 
-def count_unlabelled(folder: Path, names: Sequence[str], listings: Listings) -> int:
-    """Images directly in `folder` that no one of `names` (with or without folders before them) means."""
-    known = {name.rpartition("/")[2] for name in names}
-    return sum(is_image(file) and file not in known for file in listings.files(str(folder.absolute())))
+def note_unlabelled(paths: Sequence[str], listings: Listings) -> list[str]:
+    """A note with the count of images that lie beside `paths`, in the same folders, and are not among them."""
+    named: dict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        folder, _, file = path.rpartition("/")
+        named[folder].add(file)
+    left_out = {
+        folder: sum(is_image(file) and file not in known for file in listings.files(folder)) for folder, known in named.items()
+    }
+    folders = [folder.rpartition("/")[2] for folder, count in left_out.items() if count]
+    where = ", ".join(folders[:_NUM_SHOWN]) + (", …" if len(folders) > _NUM_SHOWN else "")
+    return [f"{sum(left_out.values()):,} images have no label and are left out (in {where})"] if folders else []
 
 
 def is_image(file_name: str) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpsearch.data.assemble import assemble, image_set, read_groups, with_groups
 from hpsearch.data.dataset import Dataset, ImageSet
-from hpsearch.data.folders import Listings, find_images
+from hpsearch.data.folders import Listings, find_images, note_unlabelled
 from hpsearch.data.tables import Table, read_table, shown
 
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "": "train"}
@@ -25,9 +25,10 @@ def read_csv(file: Path, *, val_fraction: float, seed: int) -> Dataset:
     labels_n = table.labels()
     splits = _splits(table)
     root = file.absolute().parent
-    paths = find_images(table, (root, root / "images", root / file.stem), Listings())
+    listings = Listings()
+    paths = find_images(table, (root, root / "images", root / file.stem), listings)
     images = _with_groups(image_set(table.names, paths, labels_n, str(file)), table, root)
-    notes = [table.note]
+    notes = [table.note, *note_unlabelled(paths, listings)]
     if "test" in splits:
         notes.append(f"{file.name}: {splits.count('test'):,} rows of split `test` are left out")
     train = _of_split(images, splits, "train", file)

@@ -25,6 +25,7 @@ NUM_SOURCES = {"train": 200, "val": 75, "test": 25}
 
 NUM_VIEWS = 4
 
+_MAX_WORKERS = 8  # more would wait for each other's imports
 _VERSION = 1  # of the pixels; another one is made again
 _MARKER = "sample_set.json"
 _FOLDERS = {"train": "phase1/trainset", "val": "phase1/valset", "test": "phase2/testset1_seen"}
@@ -134,7 +135,7 @@ def _write(directory: Path, seed: int) -> None:
     for image in images:
         by_source.setdefault(image.source, []).append(image)
     tasks = ((directory, seed, group) for group in by_source.values())
-    with closing(map_in_processes(draw_source, tasks, num_workers=len(os.sched_getaffinity(0)))) as drawn:
+    with closing(map_in_processes(draw_source, tasks, num_workers=min(_MAX_WORKERS, os.cpu_count() or 1))) as drawn:
         for _ in drawn:
             pass
     labelled = [image for image in images if image.split != "test"]
