@@ -3,6 +3,7 @@
 import gc
 import threading
 import time
+from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
@@ -26,8 +27,11 @@ def rows_of(images_bchw: torch.Tensor) -> list[int]:
     return images_bchw[:, 0, 0, 0].tolist()
 
 
-def threads() -> int:
-    return sum(thread.name == "hpsearch-batches" for thread in threading.enumerate())
+@pytest.fixture
+def threads() -> Callable[[], int]:
+    """How many threads gather batches that did not before the test."""
+    before = set(threading.enumerate())
+    return lambda: sum(thread.name == "hpsearch-batches" for thread in set(threading.enumerate()) - before)
 
 
 def train(
@@ -71,7 +75,7 @@ def test_a_batch_that_is_kept_stays_as_it_was() -> None:
     assert all(torch.equal(one[0], other[0]) for one, other in zip(kept, again, strict=True))
 
 
-def test_evaluation_goes_through_the_set_in_order() -> None:
+def test_evaluation_goes_through_the_set_in_order(threads: Callable[[], int]) -> None:
     images = labelled_images()
     batches = list(evaluation_batches(images, batch_size=16, device="cpu"))
     assert [len(labels_b) for _, labels_b in batches] == [16, 16, 8]
@@ -90,7 +94,7 @@ def test_batches_are_gathered_ahead() -> None:
     batches.close()
 
 
-def test_the_thread_ends_when_the_batches_are_closed() -> None:
+def test_the_thread_ends_when_the_batches_are_closed(threads: Callable[[], int]) -> None:
     batches = train(labelled_images())
     next(batches)
     assert threads() == 1
@@ -98,7 +102,7 @@ def test_the_thread_ends_when_the_batches_are_closed() -> None:
     assert threads() == 0
 
 
-def test_the_thread_ends_when_the_batches_are_forgotten() -> None:
+def test_the_thread_ends_when_the_batches_are_forgotten(threads: Callable[[], int]) -> None:
     batches = train(labelled_images())
     next(batches)
     del batches
@@ -106,7 +110,7 @@ def test_the_thread_ends_when_the_batches_are_forgotten() -> None:
     assert threads() == 0
 
 
-def test_an_error_while_gathering_reaches_the_consumer() -> None:
+def test_an_error_while_gathering_reaches_the_consumer(threads: Callable[[], int]) -> None:
     images = labelled_images()
     beyond = LabelledImages(images_nhwc=images.images_nhwc, labels_n=images.labels_n, indices_n=images.indices_n + 1000)
     with pytest.raises(IndexError, match="out of bounds"):

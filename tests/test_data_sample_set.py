@@ -1,6 +1,7 @@
 """The sample set is quickly made, always the same, free of leaks and of shortcuts, and can be learned."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -95,6 +96,22 @@ def test_nothing_else_is_overwritten(made: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("")
     with pytest.raises(InputError, match="is not the sample set of seed 0, and is left alone"):
         make_sample_set(tmp_path, seed=0)
+
+
+def test_two_processes_may_make_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpsearch.data.sample_set.NUM_SOURCES", {"train": 1, "val": 1, "test": 1})
+    with ThreadPoolExecutor(2) as both:
+        made = list(both.map(lambda _: make_sample_set(tmp_path / "set", seed=0), range(2)))
+    assert made == [tmp_path / "set"] * 2
+    assert len(list((tmp_path / "set").rglob("*.jpg"))) == 24
+    assert [entry.name for entry in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_set_that_an_older_version_drew_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpsearch.data.sample_set.NUM_SOURCES", {"train": 1, "val": 1, "test": 1})
+    (tmp_path / "sample_set.json").write_text('{"version": 0, "seed": 0}')
+    make_sample_set(tmp_path, seed=0)
+    assert len(list(tmp_path.rglob("*.jpg"))) == 24
 
 
 class SmallNetwork(torch.nn.Sequential):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hpsearch.config import nearest
@@ -96,7 +97,7 @@ def walk_images(root: Path) -> list[str]:
 
 def sub_folders(directory: Path) -> dict[str, Path]:
     """Directories directly in `directory` by lower-case name."""
-    with os.scandir(directory) as entries:
+    with _listed(str(directory)) as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir())
     return {name.lower(): directory / name for name in names}
 
@@ -117,28 +118,33 @@ def require_exists(path: Path, what: str) -> None:
 
 def _file_names(directory: str) -> Iterator[str]:
     try:
-        with os.scandir(directory) as entries:
+        with _listed(directory) as entries:
             yield from (entry.name for entry in entries if entry.is_file())
-    except PermissionError as error:
-        raise InputError(f"{directory}: its files may not be listed ({error.strerror}). Check its permissions.") from error
     except (OSError, ValueError):  # no such directory, or a name that cannot be one
         return
 
 
 def _walk(root: str, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    try:
+    with _listed(f"{root}/{below}") as entries:
         status = Path(root, below).stat()
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
-        with os.scandir(f"{root}/{below}") as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    yield from _walk(root, f"{below}{entry.name}/", seen)
-                elif is_image(entry.name):
-                    yield f"{below}{entry.name}"
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(root, f"{below}{entry.name}/", seen)
+            elif is_image(entry.name):
+                yield f"{below}{entry.name}"
+
+
+@contextmanager
+def _listed(directory: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    try:
+        entries = os.scandir(directory)
     except PermissionError as error:
-        raise InputError(f"{root}/{below}: may not be listed ({error.strerror}). Check its permissions.") from error
+        raise InputError(f"{directory}: its files may not be listed ({error.strerror}). Check its permissions.") from error
+    with entries:
+        yield entries
 
 
 def _some_files(names: frozenset[str]) -> str:
