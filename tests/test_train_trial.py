@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
+import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -261,12 +264,22 @@ def test_progress_is_told_every_few_seconds(data: TrainingData, monkeypatch: pyt
 
 
 def test_a_trial_that_is_closed_between_rungs_leaves_no_thread(data: TrainingData) -> None:
-    import threading
-
     results = train_trial(SETTINGS, data, rungs=(32, 96), seed=3)
     next(results)
     results.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "hpsearch-batches"]
+
+
+def test_a_trainer_frees_its_memory_without_a_garbage_collection(data: TrainingData) -> None:
+    trainer = TrialTrainer(dataclasses.replace(SETTINGS, ema_decay=0.9), data, seed=3)
+    network = weakref.ref(trainer.model)
+    gc.disable()
+    try:
+        list(trainer.run((32,)))
+        del trainer
+        assert network() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.gpu

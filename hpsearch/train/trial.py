@@ -9,6 +9,7 @@ does not.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 import math
@@ -127,7 +128,7 @@ class TrialTrainer:
         self._average = None if decay is None else MovingAverage(self._network, decay)
         self._gradients = GradientComputer(
             self._network,
-            lambda images_bchw, first: self._augmentation(images_bchw, first, self._seed),
+            functools.partial(self._augmentation, seed=self._seed),
             label_smoothing=self.settings.label_smoothing,
             micro_batch=self._batch_size,
             dtype=self._dtype,
