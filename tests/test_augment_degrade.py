@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from augment_images import pictures, same_picture, unit_pictures
 from scipy import ndimage
 
 from hpsearch.train.augment import build_augmentation
-from hpsearch.train.augment.degrade import blur, blurred, downscale, noise
+from hpsearch.train.augment.degrade import blur, blurred, noise
 
 
 def test_blur_is_a_gaussian_of_each_images_own_sigma() -> None:
@@ -31,37 +30,6 @@ def test_blur_reaches_no_further_than_a_small_image() -> None:
     output_bchw = blur(images_bchw, torch.zeros(2, 1), sigma_max=5.0)
     assert output_bchw.shape == images_bchw.shape
     assert output_bchw.std() < images_bchw.std()
-
-
-@pytest.mark.parametrize(("kernel", "mode"), [(1, "bilinear"), (2, "bicubic")])
-def test_downscale_equals_two_antialiased_resizes(kernel: int, mode: str) -> None:
-    images_bchw = unit_pictures(2, 64)
-    uniforms_bu = torch.tensor([[0.0, kernel / 3 + 0.1, kernel / 3 + 0.1]] * 2)
-    output_bchw = downscale(images_bchw, uniforms_bu, factor_min=0.4)
-    small = F.interpolate(images_bchw.double(), (26, 26), mode=mode, antialias=True)
-    expected = F.interpolate(small, (64, 64), mode=mode, antialias=True).clamp(0, 1)
-    inner = (..., slice(4, -4), slice(4, -4))
-    torch.testing.assert_close(output_bchw[inner].double(), expected[inner], atol=0.01, rtol=0)
-
-
-def test_downscale_by_boxes_of_two_pixels_repeats_their_means() -> None:
-    images_bchw = unit_pictures(2, 32)
-    output_bchw = downscale(images_bchw, torch.tensor([[0.0, 0.1, 0.1]] * 2), factor_min=0.5)
-    expected = F.avg_pool2d(images_bchw, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    torch.testing.assert_close(output_bchw, expected, atol=1e-5, rtol=0)
-
-
-def test_downscale_by_nothing_changes_nothing() -> None:
-    images_bchw = unit_pictures(9, 32)
-    kernels = torch.cartesian_prod(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0.1, 0.4, 0.8]))
-    uniforms_bu = torch.cat([torch.rand(9, 1), kernels], dim=1)
-    torch.testing.assert_close(downscale(images_bchw, uniforms_bu, factor_min=1.0), images_bchw, atol=1e-5, rtol=0)
-
-
-def test_downscale_keeps_a_flat_image_flat_for_every_kernel_and_factor() -> None:
-    images_bchw = torch.full((200, 3, 32, 32), 0.37)
-    uniforms_bu = torch.rand(200, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(downscale(images_bchw, uniforms_bu, factor_min=0.1), images_bchw, atol=1e-5, rtol=0)
 
 
 def test_noise_has_the_deviation_drawn_and_no_mean() -> None:

@@ -6,7 +6,7 @@ of the others are usual strengths.
 
 from __future__ import annotations
 
-from hpsearch.train.augment import colour, degrade, erase, geometry, jpeg, randaugment
+from hpsearch.train.augment import colour, degrade, downscale, erase, geometry, jpeg, randaugment
 from hpsearch.train.augment.registry import AugmentationFunction, Declaration, Parameter, declare, integer, number, text
 
 
@@ -67,7 +67,7 @@ _declare(
 
 # Functions on the images that drew them.
 _declare("gamma", {"p": _probability(), "strength": number(0.2, 0.0, 1.0)}, 1, colour.gamma, order=200)
-_declare("downscale", {"p": _probability(), "factor_min": number(0.5, 0.1, 1.0)}, 3, degrade.downscale, order=300)
+_declare("downscale", {"p": _probability(), "factor_min": number(0.5, 0.1, 1.0)}, 3, downscale.downscale, order=300)
 _declare("blur", {"p": _probability(), "sigma_max": number(1.0, 0.0, 5.0)}, 1, degrade.blur, order=400)
 _declare("noise", {"p": _probability(), "std_max": number(10.0, 0.0, 50.0)}, 3, degrade.noise, order=500)
 _declare("jpeg", {"p": _probability(), "quality_min": number(50.0, 1.0, 100.0)}, 1, jpeg.jpeg, order=600)

@@ -161,9 +161,7 @@ def _with_defaults(entry: Declaration, given: Mapping[str, Any]) -> dict[str, An
 def _check(name: str, value: object, rule: KnownParameter) -> None:
     if rule.kind == "text":
         if rule.choices and value not in rule.choices:
-            raise InputError(
-                f"{name} is {value!r}{nearest(str(value), rule.choices)} Allowed: {', '.join(rule.choices)}."
-            )
+            raise InputError(f"{name} is {value!r}{nearest(str(value), rule.choices)} Allowed: {', '.join(rule.choices)}.")
         return
     is_number = isinstance(value, int if rule.kind == "int" else int | float) and not isinstance(value, bool)
     low = float("-inf") if rule.low is None else rule.low

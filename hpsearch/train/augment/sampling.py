@@ -54,7 +54,7 @@ def cut(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int) -> Te
         if flipped_b.any():
             indices = to_device(np.flatnonzero(flipped_b), images_bchw.device)
             pixels_bhwc.index_copy_(0, indices, pixels_bhwc.index_select(0, indices).flip(axis))
-    return _unit_range(pixels_bhwc.permute(0, 3, 1, 2), images_bchw)
+    return pixels_bhwc.permute(0, 3, 1, 2).mul_(1.0 if images_bchw.is_floating_point() else 1 / 255)
 
 
 def sampled(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int, outside: Outside) -> Tensor:
@@ -64,19 +64,20 @@ def sampled(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int, o
     """
     num_images = len(images_bchw)
     sampled_bchw = torch.empty(num_images, 3, image_px, image_px, device=images_bchw.device)
+    scale = 1.0 if images_bchw.is_floating_point() else 1 / 255
     for rows in pieces(num_images, images_bchw[:1], cpu_bytes=_CPU_BYTES):
-        sampled_bchw[rows] = _sampled_at_once(images_bchw[rows], maps_b23[rows], image_px, outside)
-    return _unit_range(sampled_bchw, images_bchw)
+        piece_bchw = _sampled_at_once(images_bchw[rows], maps_b23[rows], image_px, outside)
+        torch.mul(piece_bchw, scale, out=sampled_bchw[rows])
+    return sampled_bchw
 
 
 def _sampled_at_once(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int, outside: Outside) -> Tensor:
     pixels_bchw = _prefiltered(images_bchw, maps_b23, image_px)
-    pixels_bchw = pixels_bchw.to(torch.float32, memory_format=torch.contiguous_format)
     grid_bhw2 = _grid(to_device(maps_b23, images_bchw.device), image_px)
     if outside == "black":
         _keep_off_black(grid_bhw2, maps_b23, images_bchw.shape[-1])
     padding = {"black": "zeros", "reflect": "reflection", "edge": "border"}[outside]
-    return F.grid_sample(pixels_bchw, grid_bhw2, mode="bilinear", padding_mode=padding, align_corners=False)
+    return F.grid_sample(pixels_bchw.float(), grid_bhw2, mode="bilinear", padding_mode=padding, align_corners=False)
 
 
 def _keep_off_black(grid_bhw2: Tensor, maps_b23: NDArray[np.float32], side_px: int) -> None:
@@ -110,7 +111,7 @@ def _prefiltered(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: i
         return images_bchw
     weights_b2 = np.where(factors_b2 > _SHARP_ENOUGH, np.clip((factors_b2**2 - 1) / 12, 0.0, 0.25), 0.0)
     weights = to_device(weights_b2.astype(np.float32), images_bchw.device)
-    pixels_bchw = images_bchw.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    pixels_bchw = images_bchw.to(torch.float32, copy=True)
     for axis, dim in ((0, 3), (1, 2)):
         # Each pixel exchanges the share w of their difference with its neighbours, and nothing across the border.
         exchange = pixels_bchw.diff(dim=dim).mul_(weights[:, axis, None, None, None])
@@ -132,7 +133,3 @@ def _grid(maps_b23: Tensor, image_px: int) -> Tensor:
     per_row = maps_b23[:, None, :, 1].expand(num, image_px, 2)
     grid = torch.addcmul(first_row.view(num, 1, -1), steps[None, :, None], per_row.reshape(num, 1, -1))
     return grid.view(num, image_px, image_px, 2)
-
-
-def _unit_range(pixels_bchw: Tensor, source_bchw: Tensor) -> Tensor:
-    return pixels_bchw if source_bchw.is_floating_point() else pixels_bchw.mul_(1 / 255)
