@@ -11,8 +11,8 @@ from pathlib import Path
 from hpsearch.config import nearest
 from hpsearch.errors import EXIT_INTERRUPTED, HpsearchError, InputError
 
-SPACES = (Path(__file__).parent / "search_spaces", Path(__file__).parents[1] / "search_spaces")
-"""Where the space files lie in an installed package and in a checkout."""
+SPACES = Path(__file__).parent / "search_spaces"
+"""Where the shipped space files lie; in a checkout a link to those at its top."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,8 +61,8 @@ def find_space(given: str) -> Path:
     Raises:
         InputError: no such file.
     """
-    for candidate in (Path(given), *(folder / f"{given.removesuffix('.yaml')}.yaml" for folder in SPACES)):
+    for candidate in (Path(given), SPACES / f"{given.removesuffix('.yaml')}.yaml"):
         if candidate.is_file():
             return candidate
-    shipped = sorted({file.stem for folder in SPACES if folder.is_dir() for file in folder.glob("*.yaml")})
+    shipped = sorted(file.stem for file in SPACES.glob("*.yaml"))
     raise InputError(f"--space {given}: no such file{nearest(given, shipped)} Shipped with hpsearch: {', '.join(shipped)}.")

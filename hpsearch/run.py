@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 DEFAULT_TRIALS = 24
 """Trials of a run that names no budget."""
+SAMPLE_MINUTES = 4.0
+"""Minutes of such a run on the sample set, which is there to see the whole job done soon."""
 DISPLAY_MODES = ("auto", "rich", "plain", "json", "quiet")
 
 
@@ -60,7 +62,8 @@ def with_defaults(config: RunConfig) -> RunConfig:
     """`config` with the name and the budget that it leaves open."""
     budget = config.budget
     if budget.trials is None and budget.minutes is None and budget.gpu_hours is None:
-        config = dataclasses.replace(config, budget=dataclasses.replace(budget, trials=DEFAULT_TRIALS))
+        minutes = SAMPLE_MINUTES if config.data.source == DataConfig().source else None
+        config = dataclasses.replace(config, budget=BudgetConfig(trials=DEFAULT_TRIALS, minutes=minutes))
     return config if config.name else dataclasses.replace(config, name=new_name(config))
 
 

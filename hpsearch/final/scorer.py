@@ -127,7 +127,7 @@ def _decoded(paths: Sequence[str], px: int, num_workers: int) -> Iterator[tuple[
     # Threads suffice: Pillow decodes and resizes without holding Python's lock.
     with ThreadPoolExecutor(num_workers) as pool:
         batches = [range(first, min(first + BATCH_SIZE, len(paths))) for first in range(0, len(paths), BATCH_SIZE)]
-        ahead = deque[tuple[range, list[Future[NDArray[np.uint8] | str]]]]()
+        ahead: deque[tuple[range, list[Future[NDArray[np.uint8] | str]]]] = deque()
         for rows in batches:
             ahead.append((rows, [pool.submit(try_to_decode, paths[row]) for row in rows]))
             if len(ahead) > BATCHES_AHEAD:

@@ -96,6 +96,18 @@ class Run:
             self.display.event(note)
         with self._phase("reading images"):
             self._fill_cache()
+        best = self.engine.best()
+        if not (self.engine.finished and best is not None and self.record.has_retrained(best)):
+            ending = self._on_ray()
+            if ending is Ending.INTERRUPTED:
+                return EXIT_INTERRUPTED
+        if self.inputs.dataset.template is not None:
+            with self._phase("predicting"):
+                self._submit()
+        return EXIT_DONE
+
+    def _on_ray(self) -> Ending:
+        """Searches and retrains; says how the search ended."""
         with self._phase("starting Ray"):
             cluster = connect(self.config.address, tune_dir=self.layout.tune, plugins=self.config.plugins)
         with cluster:
@@ -105,13 +117,9 @@ class Run:
             whole = whole_machine(resources, nodes)
             with self._phase("searching"):
                 ending = self._search(resources, whole)
-            if ending is Ending.INTERRUPTED:
-                return EXIT_INTERRUPTED
-            self._retrain(self._best(), whole)
-        if self.inputs.dataset.template is not None:
-            with self._phase("predicting"):
-                self._submit()
-        return EXIT_DONE
+            if ending is not Ending.INTERRUPTED:
+                self._retrain(self._best(), whole)
+        return ending
 
     @contextlib.contextmanager
     def _phase(self, name: str, gpus: float = 0.0) -> Iterator[None]:
