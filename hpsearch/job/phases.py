@@ -28,6 +28,8 @@ from hpsearch.job.record import Record, write_config
 from hpsearch.job.spending import Spending
 from hpsearch.job.watch import Watch
 from hpsearch.layout import RunLayout
+from hpsearch.model.backbones import ModelSpec
+from hpsearch.model.weight_sources import fetch_weights
 from hpsearch.report.display import Display, DisplayMode
 from hpsearch.report.tensorboard import TensorBoardWriter
 from hpsearch.search.engine import Engine
@@ -94,6 +96,8 @@ class Run:
     def _phases(self) -> int:
         for note in self.inputs.dataset.notes:
             self.display.event(note)
+        with self._phase("fetching start weights"):
+            self._fetch_weights()
         with self._phase("reading images"):
             self._fill_cache()
         best = self.engine.best()
@@ -130,6 +134,16 @@ class Run:
         finally:
             seconds = time.monotonic() - began
             self.engine.phase(name, seconds, gpus * seconds)
+
+    def _fetch_weights(self) -> None:
+        """Finds all start weights that the space may ask for, once, so that no trial fails for them."""
+        space = self.inputs.space
+        for weights in map(str, space.values_of("weights")):
+            for backbone in map(str, space.values_of("backbone")):
+                spec = ModelSpec(backbone=backbone, se_reduction=None, image_px=min(self.inputs.stored_px_by_size()))
+                source = fetch_weights(spec, weights)
+                if source.file is not None:
+                    self.display.event(f"start weights {source.tag}: {source.file}")
 
     def _fill_cache(self) -> None:
         """Decodes the images at the size that the first trials need; other sizes follow on the worker that needs them."""
