@@ -28,6 +28,7 @@ from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome
 
 pytestmark = pytest.mark.slow
+CLIENT_PORT = 9001
 
 
 @pytest.fixture
@@ -37,7 +38,8 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ray.cl
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     prepare_local_token(tmp_path)
     machines = ray.cluster_utils.Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False}
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, "ray_client_server_port": CLIENT_PORT},
     )
     machines.first_worker = machines.add_node(num_cpus=2, num_gpus=0)
     yield machines
@@ -123,6 +125,15 @@ def test_search_that_no_node_can_hold_any_more_ends(
     search.observe = lose  # type: ignore[method-assign]
     with pytest.raises(ClusterError, match=r"waited \d+ s: a trial asks for 1 CPU and 0 GPU, and no node has that many"):
         search.run()
+
+
+def test_driver_outside_of_the_cluster_searches_through_ray_client(machines: ray.cluster_utils.Cluster, tmp_path: Path) -> None:
+    with connect(f"ray://127.0.0.1:{CLIENT_PORT}", tune_dir=tmp_path) as cluster:
+        assert len(check_nodes(tmp_path / "run")) == 2
+        search = Search(tmp_path, cluster, "fine", "raise", "fine")
+        assert search.run() is Ending.FINISHED
+        assert call_on_worker(_search_path, {}, resources=search.resources)
+    assert search.engine.study.trials[1].outcome is Outcome.FAILED
 
 
 def test_wrong_token_is_said_clearly(machines: ray.cluster_utils.Cluster, tmp_path: Path) -> None:

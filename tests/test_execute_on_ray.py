@@ -143,25 +143,22 @@ def test_used_budget_ends_the_search_at_rungs_and_a_later_run_goes_on(tmp_path: 
     assert len(run.engine.study.trials) == 9
 
 
-def test_deadline_stops_running_stretches_within_seconds_and_their_progress_was_told(tmp_path: Path) -> None:
+def test_deadline_stops_running_stretches_within_seconds(tmp_path: Path) -> None:
     run = Run(tmp_path, "sleep", "sleep")
-    start = time.perf_counter()
-    deadline = 8.0
-    assert run.misbehave(deadline_seconds=deadline) is Ending.DEADLINE
-    assert time.perf_counter() - start < deadline + 8
+    assert run.misbehave(deadline_seconds=3.0) is Ending.DEADLINE
     assert run.engine.study.num_running == 0
     assert sorted(run.engine.study.queue) == [0, 1]
     assert [trial.num_lost for trial in run.engine.study.trials.values()] == [0, 0]
-    progress = {(event.trial, event.images, event.images_per_second) for event in run.events if event.kind == "progress"}
-    assert progress == {(0, 1, 100.0), (1, 1, 100.0)}
 
 
-def test_interrupt_stops_at_once_and_keeps_everything(tmp_path: Path) -> None:
+def test_interrupt_stops_at_once_and_keeps_everything_and_progress_was_told(tmp_path: Path) -> None:
     run = Run(tmp_path, "fine", "sleep", "sleep")
-    threading.Thread(target=_interrupt_once_trial_runs, args=(run, 2), daemon=True).start()
+    threading.Thread(target=_interrupt_once_trials_progress, args=(run, {1, 2}), daemon=True).start()
     assert run.misbehave() is Ending.INTERRUPTED
     assert run.outcomes()[0] is Outcome.PAUSED
     assert sorted(run.engine.study.queue) == [1, 2]
+    progress = {(event.trial, event.images, event.images_per_second) for event in run.events if event.kind == "progress"}
+    assert progress >= {(1, 1, 100.0), (2, 1, 100.0)}
 
 
 def test_runner_that_cannot_be_made_ends_the_search_with_its_own_error(tmp_path: Path) -> None:
@@ -282,10 +279,9 @@ def _is_alive(pid: int) -> bool:
     return status.is_file() and "State:\tZ" not in status.read_text()
 
 
-def _interrupt_once_trial_runs(run: Run, trial: int) -> None:
-    while not any(event.trial == trial for event in run.events):
+def _interrupt_once_trials_progress(run: Run, trials: set[int]) -> None:
+    while not {event.trial for event in list(run.events) if event.kind == "progress"} >= trials:
         time.sleep(0.05)
-    time.sleep(0.3)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

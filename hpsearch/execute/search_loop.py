@@ -7,10 +7,12 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
@@ -135,7 +137,7 @@ def _run_tune(
     reader: ProgressReader,
 ) -> None:
     scheduler = EngineScheduler(session)
-    with _tune_environment():
+    with _tune_environment(), _session_dir_under_client(tune_dir):
         tune.run(
             tune.with_parameters(
                 StretchTrainable, make_runner=make_runner, board=reader.board, num_threads=resources.num_threads
@@ -157,7 +159,7 @@ def _run_tune(
 
 
 @contextlib.contextmanager
-def _tune_environment() -> Any:
+def _tune_environment() -> Iterator[None]:
     previous = {name: os.environ.get(name) for name in TUNE_ENVIRONMENT}
     os.environ.update(TUNE_ENVIRONMENT)
     logger = logging.getLogger("ray.tune")
@@ -172,3 +174,17 @@ def _tune_environment() -> Any:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _session_dir_under_client(tune_dir: Path) -> Iterator[None]:
+    """Tune asks for the session directory of Ray's node here, which a Ray Client does not have."""
+    worker: Any = ray._private.worker
+    if worker._global_node is not None:
+        yield
+        return
+    worker._global_node = SimpleNamespace(get_session_dir_path=lambda: str(tune_dir / "session"))
+    try:
+        yield
+    finally:
+        worker._global_node = None

@@ -8,17 +8,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import ray
-from ray.exceptions import (
-    LocalRayletDiedError,
-    NodeDiedError,
-    OutOfMemoryError,
-    RayTaskError,
-    WorkerCrashedError,
-)
+from ray.exceptions import RayActorError, RayTaskError
 
 from hpsearch.errors import ClusterError
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
-from hpsearch.execute.messages import first_line
+from hpsearch.execute.messages import first_line, last_line
 from hpsearch.execute.resources import TrialResources, limit_threads
 
 log = logging.getLogger(__name__)
@@ -29,7 +23,6 @@ MAX_RETRIES = 3
 """Times that a call is done again after its worker was lost."""
 POLL_SECONDS = 0.2
 """How long an interrupt may wait to be seen."""
-LOST = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, LocalRayletDiedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +51,9 @@ def call_on_worker(
         for attempt in range(MAX_RETRIES + 1):
             try:
                 return _call_once(function, kwargs, resources, on_progress, interrupt)
-            except LOST as error:
+            except RayActorError as error:
+                if error.actor_init_failed:
+                    raise ClusterError(f"a worker cannot run hpsearch: {last_line(error)}. See its node's Ray logs.") from error
                 lost = error
                 log.warning("%s: worker lost, attempt %d of %d: %s", _name(function), attempt + 1, MAX_RETRIES + 1, error)
     raise ClusterError(
@@ -74,34 +69,44 @@ def _call_once(
     on_progress: Callable[[Progress], None],
     interrupt: Interrupt,
 ) -> Result:
-    remote: Any = ray.remote(_on_worker)
-    options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "num_returns": "streaming", "max_retries": 0}
-    items = remote.options(**options).remote(function, dict(kwargs), resources.num_threads)
-    is_done = False
+    remote: Any = ray.remote(_Caller)
+    caller = remote.options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=0).remote(
+        function, dict(kwargs), resources.num_threads
+    )
     try:
-        while not is_done:
-            ready, _ = ray.wait([items], timeout=POLL_SECONDS, fetch_local=False)
-            if interrupt.requested:
-                raise KeyboardInterrupt
-            if ready:
-                item = ray.get(next(items))
-                is_done = isinstance(item, _Done)
-                if not is_done:
-                    on_progress(item)
+        while not isinstance(item := _waited_for(caller.advance.remote(), interrupt), _Done):
+            on_progress(item)
     except RayTaskError as error:
         raise _original(error) from None
     finally:
-        if not is_done:
-            ray.cancel(items, force=True)
+        ray.kill(caller)
     return cast(Result, item.result)
 
 
-def _on_worker(
-    function: Callable[..., Generator[Progress, None, Result]], kwargs: dict[str, Any], num_threads: int
-) -> Generator[Progress | _Done, None, None]:
-    limit_threads(num_threads)
-    result = yield from function(**kwargs)
-    yield _Done(result)
+def _waited_for(reference: Any, interrupt: Interrupt) -> Any:
+    while True:
+        ready, _ = ray.wait([reference], timeout=POLL_SECONDS)
+        if interrupt.requested:
+            raise KeyboardInterrupt
+        if ready:
+            return ray.get(reference)
+
+
+class _Caller:
+    """The function in its worker process; goes on by one step at a time."""
+
+    def __init__(
+        self, function: Callable[..., Generator[Progress, None, Any]], kwargs: dict[str, Any], num_threads: int
+    ) -> None:
+        limit_threads(num_threads)
+        self._steps = function(**kwargs)
+
+    def advance(self) -> Progress | _Done:
+        """What the function yields next, or returns."""
+        try:
+            return next(self._steps)
+        except StopIteration as end:
+            return _Done(end.value)
 
 
 def _original(error: RayTaskError) -> BaseException:
