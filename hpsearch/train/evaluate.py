@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PIXELS_PER_BATCH = {"cpu": 64 * 64 * 64, "cuda": 1024 * 224 * 224}
 """Pixels that the network sees at once: on a CPU what its caches like, on a GPU what a small network needs to fill it."""
 
+FEWEST_IMAGES = 16
+"""Images at once, however large; with fewer the calls cost as much as the work."""
+
 
 def predict_probabilities(
     model: nn.Module,
@@ -46,7 +49,7 @@ def predict_probabilities(
         InfeasibleError: the memory does not even hold one image.
     """
     model.eval()
-    batch_size = max(1, min(len(images), PIXELS_PER_BATCH[device.type] // augmentation.image_px**2))
+    batch_size = min(len(images), max(FEWEST_IMAGES, PIXELS_PER_BATCH[device.type] // augmentation.image_px**2))
     while True:
         try:
             return _predicted(model, augmentation, images, batch_size, device, dtype)
