@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,12 +135,12 @@ def expose(image_hwc: Image, source: Source, rng: np.random.Generator) -> NDArra
 
 
 def _background(source: Source, rng: np.random.Generator) -> Image:
-    frequency_hw = np.hypot(np.fft.fftfreq(PX)[:, None], np.fft.rfftfreq(PX)[None, :])
-    frequency_hw[0, 0] = 1
-    spectrum_chw = np.fft.rfft2(rng.standard_normal((3, PX, PX))) / frequency_hw**source.roughness
-    spectrum_chw[:, 0, 0] = 0
-    texture_chw = np.fft.irfft2(spectrum_chw, (PX, PX))
-    texture_chw = (texture_chw[:1] + 0.35 * texture_chw[1:2] * np.array([[[1]], [[0]], [[-1]]])) / texture_chw.std()
+    frequency_hw = np.hypot(np.fft.fftfreq(PX)[:, None], np.fft.rfftfreq(PX)[None, :]).astype(np.float32)
+    frequency_hw[0, 0] = np.inf  # no mean
+    spectrum_2hw = fft.rfft2(rng.standard_normal((2, PX, PX), dtype=np.float32)) / frequency_hw ** np.float32(source.roughness)
+    texture_2hw = fft.irfft2(spectrum_2hw, (PX, PX))
+    grey_hw, warmth_hw = texture_2hw / texture_2hw.std()
+    texture_chw = np.stack([grey_hw + 0.35 * warmth_hw, grey_hw, grey_hw - 0.35 * warmth_hw])
     across_hw = np.clip(0.5 + 0.35 * (_X_HW * rng.normal() + _Y_HW * rng.normal()), 0, 1)
     first_c, second_c = source.background_2c
     ramp_hwc = first_c + across_hw[..., None] * (second_c - first_c)
@@ -184,9 +184,9 @@ def _paint_features(
 
 def _mask(y_hw: NDArray[np.float32], x_hw: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """An ellipse or a convex polygon on the face, bent at random, with a soft edge; values 0–1."""
-    bend = rng.uniform(0.08, 0.25)
-    y_hw = y_hw - rng.uniform(-0.15, 0.25) + bend * _smooth_noise(rng, 9)
-    x_hw = x_hw - rng.uniform(-0.15, 0.15) + bend * _smooth_noise(rng, 9)
+    bend = rng.uniform(0.06, 0.16)
+    y_hw = y_hw - rng.uniform(-0.15, 0.25) + bend * _waves(rng)
+    x_hw = x_hw - rng.uniform(-0.15, 0.15) + bend * _waves(rng)
     half_axes = rng.uniform(0.5, 0.95, 2)
     if rng.random() < 0.5:
         distance_hw = np.hypot(y_hw / half_axes[0], x_hw / half_axes[1])
@@ -203,14 +203,22 @@ def _mask(y_hw: NDArray[np.float32], x_hw: NDArray[np.float32], rng: np.random.G
 
 
 def _moved(image_hwc: Image, strength: float, rng: np.random.Generator) -> Image:
-    """Scaled by up to 6 % and shifted by up to 2 px, interpolated by cubic splines."""
+    """Scaled by up to 6 % and shifted by up to 3 px, interpolated by cubics."""
     scale = 1 + strength * rng.uniform(-0.06, 0.06)
-    shift = strength * rng.uniform(-3, 3, 2) + PX / 2 * (1 - scale)
-    channels = [
-        ndimage.affine_transform(image_hwc[..., c], (scale, scale), shift, order=3, mode="nearest", output=np.float32)
-        for c in range(3)
-    ]
-    return np.stack(channels, axis=-1)
+    down, across = strength * rng.uniform(-3, 3, 2) + PX / 2 * (1 - scale)
+    rows_hwc = (_interpolation(scale, down) @ image_hwc.reshape(PX, -1)).reshape(image_hwc.shape)
+    moved_hwc: Image = _interpolation(scale, across) @ rows_hwc
+    return moved_hwc
+
+
+def _interpolation(scale: float, shift: float) -> NDArray[np.float32]:
+    """Matrix that takes a line of pixels to the pixels at `scale` × position + `shift`, by Keys's cubic."""
+    positions = np.arange(PX, dtype=np.float32)
+    distance = np.abs((scale * positions + np.float32(shift)).clip(0, PX - 1)[:, None] - positions)
+    near, far = ((1.5 * distance - 2.5) * distance) * distance + 1, ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
+    weights: NDArray[np.float32] = np.where(distance < 1, near, np.where(distance < 2, far, np.float32(0)))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def _smooth_noise(rng: np.random.Generator, sigma_px: float) -> NDArray[np.float32]:
@@ -218,6 +226,16 @@ def _smooth_noise(rng: np.random.Generator, sigma_px: float) -> NDArray[np.float
     noise_hw = ndimage.gaussian_filter(rng.standard_normal((PX, PX), dtype=np.float32), sigma_px, mode="wrap")
     smooth_hw: NDArray[np.float32] = noise_hw / noise_hw.std()
     return smooth_hw
+
+
+def _waves(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A smooth surface of mean 0 and standard deviation about 1, of shape (h, w): four plane waves, 38 to 120 px long."""
+    length_k, angle_k, phase_k = rng.uniform(0.8, 2.5, 4), rng.uniform(0, 2 * np.pi, 4), rng.uniform(0, 2 * np.pi, 4)
+    surface_hw = np.zeros((PX, PX), np.float32)
+    for length, angle, phase in zip(length_k, angle_k, phase_k, strict=True):
+        along_hw = np.float32(np.cos(angle)) * _X_HW + np.float32(np.sin(angle)) * _Y_HW
+        surface_hw += np.sin(np.float32(2 * np.pi / length) * along_hw + np.float32(phase)) * np.float32(0.7)
+    return surface_hw
 
 
 def _inside(distance_hw: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
