@@ -1,9 +1,9 @@
 """In which type a trial computes, on which device.
 
 bf16 autocast against fp32 in channels_last, training a 64 px batch of 64 with one thread of an AMD EPYC (Zen 4,
-avx512_bf16), torch 2.14.1: `test_resnet` 919 against 586 images/s, `resnet18` 175 against 84 (evaluation 2,980 against
-2,122 and 603 against 336); the best of five, other processes running. `test_resnet` came to the same val AUC (0.724 and 0.721 after 6 epochs on 4,092
-faces, one seed each). Weights and optimiser stay fp32 in either case.
+avx512_bf16), torch 2.14.1, best of five while other processes ran: `test_resnet` 919 against 586 images/s, `resnet18` 175
+against 84 (evaluation 2,980 against 2,122 and 603 against 336). `test_resnet` came to the same val AUC (0.724 and 0.721
+after 6 epochs on 4,092 faces, one seed each). Weights and optimiser stay fp32 in either case.
 """
 
 from __future__ import annotations
