@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from hpsearch.train.augment.geometry import Outside
 
 _CPU_BYTES = 1 << 20
-"""Float pixels that are worked on at a time on a CPU: with their copies they fit a second-level cache."""
+"""Stored images that are sampled at a time on a CPU, as floats: they fit a second-level cache."""
+_CPU_GRID_BYTES = 8 << 20
+"""Stored images whose positions are computed at a time on a CPU, as floats."""
 _SHARP_ENOUGH = 1.1
 """Reductions up to this are left to the bilinear filter alone: the missing blur has a sigma below 0.19 pixels."""
 
@@ -58,26 +60,50 @@ def cut(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int) -> Te
 
 
 def sampled(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int, outside: Outside) -> Tensor:
-    """One bilinear pass along `maps_b23`, after a small blur where a map reduces the image; planar.
-
-    On a CPU a few images at a time, which then stay in its cache: at 128 px this halves the time.
-    """
-    num_images = len(images_bchw)
-    sampled_bchw = torch.empty(num_images, 3, image_px, image_px, device=images_bchw.device)
-    scale = 1.0 if images_bchw.is_floating_point() else 1 / 255
-    for rows in pieces(num_images, images_bchw[:1], cpu_bytes=_CPU_BYTES):
-        piece_bchw = _sampled_at_once(images_bchw[rows], maps_b23[rows], image_px, outside)
-        torch.mul(piece_bchw, scale, out=sampled_bchw[rows])
+    """One bilinear pass along `maps_b23`, after a small blur where a map reduces the image; planar."""
+    sampled_bchw = torch.empty(len(images_bchw), 3, image_px, image_px, device=images_bchw.device)
+    blur_b2 = _missing_blur(maps_b23, images_bchw.shape[-1], image_px)
+    for rows in pieces(len(images_bchw), images_bchw[:1], cpu_bytes=_CPU_GRID_BYTES):
+        grid_bhw2 = _grid(to_device(maps_b23[rows], images_bchw.device), image_px)
+        if outside == "black":
+            _keep_off_black(grid_bhw2, maps_b23[rows], images_bchw.shape[-1])
+        _sample(images_bchw[rows], blur_b2[rows], grid_bhw2, outside, sampled_bchw[rows])
     return sampled_bchw
 
 
-def _sampled_at_once(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int, outside: Outside) -> Tensor:
-    pixels_bchw = _prefiltered(images_bchw, maps_b23, image_px)
-    grid_bhw2 = _grid(to_device(maps_b23, images_bchw.device), image_px)
-    if outside == "black":
-        _keep_off_black(grid_bhw2, maps_b23, images_bchw.shape[-1])
+def _sample(
+    images_bchw: Tensor, blur_b2: NDArray[np.float32], grid_bhw2: Tensor, outside: Outside, sampled_bchw: Tensor
+) -> None:
+    """Fills `sampled_bchw`; on a CPU a few images at a time, which halves the time at 128 px: gathers miss no cache."""
     padding = {"black": "zeros", "reflect": "reflection", "edge": "border"}[outside]
-    return F.grid_sample(pixels_bchw.float(), grid_bhw2, mode="bilinear", padding_mode=padding, align_corners=False)
+    scale = 1.0 if images_bchw.is_floating_point() else 1 / 255
+    for rows in pieces(len(images_bchw), images_bchw[:1], cpu_bytes=_CPU_BYTES):
+        pixels_bchw = images_bchw[rows].float()
+        if blur_b2[rows].any():
+            pixels_bchw = _blurred(pixels_bchw, to_device(blur_b2[rows], images_bchw.device))
+        piece_bchw = F.grid_sample(pixels_bchw, grid_bhw2[rows], mode="bilinear", padding_mode=padding, align_corners=False)
+        torch.mul(piece_bchw, scale, out=sampled_bchw[rows])
+
+
+def _missing_blur(maps_b23: NDArray[np.float32], side_px: int, image_px: int) -> NDArray[np.float32]:
+    """The weight w of three taps (w, 1 − 2w, w) along x and y that each image needs before it is reduced, (b, 2).
+
+    An antialiased reduction by s has a triangle filter of variance s²/6, the bilinear pass one of 1/6; the taps' variance
+    2w makes up the difference. Right up to s = 2; images are stored so that s ≤ 1.5.
+    """
+    squares_b2 = np.square(maps_b23[:, :, :2]).sum(axis=2) * np.float32((side_px / image_px) ** 2)
+    return np.where(squares_b2 > _SHARP_ENOUGH**2, np.clip((squares_b2 - 1) / 12, 0.0, 0.25), 0.0).astype(np.float32)
+
+
+def _blurred(pixels_bchw: Tensor, weights_b2: Tensor) -> Tensor:
+    """Each pixel exchanges the share w of their difference with its neighbours, and nothing across the border."""
+    blurred_bchw = pixels_bchw.clone()
+    for axis, dim in ((0, 3), (1, 2)):
+        exchange = blurred_bchw.diff(dim=dim).mul_(weights_b2[:, axis, None, None, None])
+        num = exchange.shape[dim]
+        blurred_bchw.narrow(dim, 0, num).add_(exchange)
+        blurred_bchw.narrow(dim, 1, num).sub_(exchange)
+    return blurred_bchw
 
 
 def _keep_off_black(grid_bhw2: Tensor, maps_b23: NDArray[np.float32], side_px: int) -> None:
@@ -87,38 +113,10 @@ def _keep_off_black(grid_bhw2: Tensor, maps_b23: NDArray[np.float32], side_px: i
     """
     outermost = 1 - 1 / side_px
     reach_b = (np.abs(maps_b23[:, :, :2]).sum(axis=2) + np.abs(maps_b23[:, :, 2])).max(axis=1)
-    is_touched_b = (reach_b > outermost) & (reach_b < 1 + 1e-5)
-    if is_touched_b.any():
-        limits_b111 = np.where(is_touched_b, outermost, np.inf).astype(np.float32)[:, None, None, None]
-        limits = to_device(limits_b111, grid_bhw2.device)
-        torch.minimum(torch.maximum(grid_bhw2, -limits), limits, out=grid_bhw2)
-
-
-def reduction(maps_b23: NDArray[np.float32], side_px: int, image_px: int) -> NDArray[np.float32]:
-    """By how much each map reduces the stored image along its x and y, shape (b, 2); below 1: it enlarges."""
-    factors_b2: NDArray[np.float32] = np.linalg.norm(maps_b23[:, :, :2], axis=2) * np.float32(side_px / image_px)
-    return factors_b2
-
-
-def _prefiltered(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int) -> Tensor:
-    """Blurs the images that are reduced, by three taps (w, 1 − 2w, w) along x and y.
-
-    An antialiased reduction by s has a triangle filter of variance s²/6, the bilinear pass one of 1/6; the taps' variance
-    2w makes up the difference. Right up to s = 2; images are stored so that s ≤ 1.5.
-    """
-    factors_b2 = reduction(maps_b23, images_bchw.shape[-1], image_px)
-    if factors_b2.max(initial=0.0) <= _SHARP_ENOUGH:
-        return images_bchw
-    weights_b2 = np.where(factors_b2 > _SHARP_ENOUGH, np.clip((factors_b2**2 - 1) / 12, 0.0, 0.25), 0.0)
-    weights = to_device(weights_b2.astype(np.float32), images_bchw.device)
-    pixels_bchw = images_bchw.to(torch.float32, copy=True)
-    for axis, dim in ((0, 3), (1, 2)):
-        # Each pixel exchanges the share w of their difference with its neighbours, and nothing across the border.
-        exchange = pixels_bchw.diff(dim=dim).mul_(weights[:, axis, None, None, None])
-        num = exchange.shape[dim]
-        pixels_bchw.narrow(dim, 0, num).add_(exchange)
-        pixels_bchw.narrow(dim, 1, num).sub_(exchange)
-    return pixels_bchw
+    touched = np.flatnonzero((reach_b > outermost) & (reach_b < 1 + 1e-5))
+    if touched.size:
+        indices = to_device(touched, grid_bhw2.device)
+        grid_bhw2.index_copy_(0, indices, grid_bhw2.index_select(0, indices).clamp_(-outermost, outermost))
 
 
 def _grid(maps_b23: Tensor, image_px: int) -> Tensor:
