@@ -1,12 +1,13 @@
 """Stretch runners without torch for the executor's tests; workers import this module by name."""
 
+import errno
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch.errors import DivergedError, InfeasibleError
+from hpsearch.errors import DivergedError
 from hpsearch.execute.stretch import OnProgress, Progress, RungReport
 from hpsearch.layout import RunLayout
 from hpsearch.search.types import Stretch
@@ -41,8 +42,8 @@ class MisbehavingRunner:
             raise DivergedError("the loss is nan at step 3")
         if kind == "nan":
             yield RungReport(images=RUNGS[0], value=float("nan"))
-        if kind == "infeasible":
-            raise InfeasibleError("one image does not fit")
+        if kind == "disk full once" and _is_first(self.root / f"full-{stretch.trial}"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(self.root))
         if kind == "raise":
             raise ValueError("no such layer")
         if kind == "out of memory":

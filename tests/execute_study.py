@@ -1,10 +1,8 @@
-"""A study of checkpointing trials as a program of its own, to be killed and started again: `execute_study.py RUN_DIR`."""
+"""A study of checkpointing trials as a program, to be killed and started again: `python -m tests.execute_study RUN_DIR`."""
 
 import functools
 import sys
 from pathlib import Path
-
-from execute_runners import RUNGS, CheckpointingRunner
 
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
@@ -16,6 +14,7 @@ from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig
+from tests.execute_runners import RUNGS, CheckpointingRunner
 
 
 def main(root: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import ray.cluster_utils
-from execute_runners import RUNGS, MisbehavingRunner
 
 from hpsearch.config import ResourcesConfig
 from hpsearch.errors import ClusterError
@@ -26,6 +25,7 @@ from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome
+from tests.execute_runners import RUNGS, MisbehavingRunner
 
 pytestmark = pytest.mark.slow
 CLIENT_PORT = 9001
@@ -35,7 +35,7 @@ CLIENT_PORT = 9001
 def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ray.cluster_utils.Cluster]:
     """A head without trials, and one node with two cores."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     prepare_local_token(tmp_path)
     machines = ray.cluster_utils.Cluster(
         initialize_head=True,

@@ -2,6 +2,7 @@
 
 import fcntl
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -54,14 +55,25 @@ def test_plugin_that_is_nowhere_is_refused() -> None:
 
 
 def test_directories_of_killed_runs_are_removed_and_those_of_living_ones_are_not(tmp_path: Path) -> None:
-    for name in ("killed", "alive", "starting"):
+    for name in ("killed", "alive", "half-removed"):
         (tmp_path / f"hpsearch-ray-{name}").mkdir()
     for name in ("killed", "alive"):
         (tmp_path / f"hpsearch-ray-{name}" / "owner.lock").touch()
     with (tmp_path / "hpsearch-ray-alive" / "owner.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         module._remove_left_behind(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["hpsearch-ray-alive", "hpsearch-ray-starting"]
+    assert [path.name for path in tmp_path.iterdir()] == ["hpsearch-ray-alive"]
+
+
+def test_session_directory_is_locked_while_it_is_used_and_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        monkeypatch.setenv("RAY_TMPDIR", parent)
+        with module._session_dir() as directory:
+            assert directory.parent == Path(parent)
+            module._remove_left_behind(directory.parent)
+            assert directory.is_dir()
+            assert len(str(directory)) <= module.MAX_TEMP_DIR_CHARS
+        assert list(Path(parent).iterdir()) == []
 
 
 def test_object_store_stays_small() -> None:

@@ -6,6 +6,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -14,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from execute_runners import RUNGS, MisbehavingRunner, TabulatedRunner
 
 from hpsearch.config import ResourcesConfig
 from hpsearch.errors import ClusterError, InputError, StorageError
@@ -30,16 +30,17 @@ from hpsearch.search.fold import fold
 from hpsearch.search.journal import Journal, read_events
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome
+from tests.execute_runners import RUNGS, MisbehavingRunner, TabulatedRunner
 
 TWO_SLOTS = TrialResources(cpus=1, gpus=0, slots=2, max_slots=2)
-RESTARTS_DRIVER = Path(__file__).with_name("execute_study.py")
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-    patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # workers load functions of the tests by name
+    patch.setenv("PYTHONPATH", str(ROOT))  # workers load functions of the tests by name
     with patch.context(), connect("", tune_dir=tmp_path_factory.mktemp("tune")) as cluster:
         yield cluster
 
@@ -111,19 +112,28 @@ def test_tune_leaves_no_loggers_files_and_no_directory_for_each_trial(quick_run:
 def test_trials_that_fail_in_every_way_are_accounted_for_and_poison_nobody(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = Run(tmp_path, "fine", "diverge", "raise", "nan", "out of memory", "die once", "infeasible", "fine", "fine")
+    run = Run(tmp_path, "fine", "diverge", "raise", "nan", "out of memory", "die once", "fine", "fine")
     assert run.misbehave() is Ending.FINISHED
     outcomes = dict(enumerate(run.outcomes()))
-    assert {outcomes[number] for number in (0, 5, 7, 8)} <= {Outcome.PAUSED, Outcome.COMPLETED}
+    assert {outcomes[number] for number in (0, 5, 6, 7)} <= {Outcome.PAUSED, Outcome.COMPLETED}
     assert [outcomes[number] for number in (1, 3)] == [Outcome.DIVERGED] * 2
-    assert [outcomes[number] for number in (4, 6)] == [Outcome.INFEASIBLE] * 2
     assert outcomes[2] is Outcome.FAILED
+    assert outcomes[4] is Outcome.INFEASIBLE
     assert [event.trial for event in run.events if event.kind == "lost"] == [5]
     spoiled = int((tmp_path / "out_of_memory_pid").read_text())
     rungs = [event for event in read_events(run.layout.journal) if event["event"] == "rung"]
     assert rungs[-1]["metrics"]["pid"] != spoiled
     assert not _is_alive(spoiled)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_disk_that_was_full_for_a_moment_costs_no_trial(tmp_path: Path) -> None:
+    run = Run(tmp_path, "disk full once", "fine", "fine")
+    assert run.misbehave() is Ending.FINISHED
+    assert (tmp_path / "full-0").exists()
+    assert set(run.outcomes()) <= {Outcome.PAUSED, Outcome.COMPLETED}
+    assert [event.kind for event in run.events if event.kind in ("ended", "lost")] == []
 
 
 @pytest.mark.slow
@@ -134,15 +144,15 @@ def test_trial_that_always_loses_its_worker_fails(tmp_path: Path) -> None:
     assert [event.trial for event in run.events if event.kind == "lost"] == [0, 0, 0, 0]
 
 
-def test_used_budget_ends_the_search_at_rungs_and_a_later_run_goes_on(tmp_path: Path) -> None:
+def test_used_budget_ends_the_search_at_rungs(tmp_path: Path) -> None:
     run = Run(tmp_path, num_trials=9)
     assert run.search(TabulatedRunner, should_stop=lambda: len(run.engine.study.trials) >= 4) is Ending.BUDGET
     assert run.engine.study.num_running == 0
     assert len(run.engine.study.trials) <= 5
-    assert run.search(TabulatedRunner) is Ending.FINISHED
-    assert len(run.engine.study.trials) == 9
+    assert all(trial.values for trial in run.engine.study.trials.values())
 
 
+@pytest.mark.slow
 def test_deadline_stops_running_stretches_within_seconds(tmp_path: Path) -> None:
     run = Run(tmp_path, "sleep", "sleep")
     assert run.misbehave(deadline_seconds=3.0) is Ending.DEADLINE
@@ -168,12 +178,14 @@ def test_runner_that_cannot_be_made_ends_the_search_with_its_own_error(tmp_path:
     assert set(run.outcomes()) <= {Outcome.PAUSED, None}
 
 
+@pytest.mark.slow
 def test_code_that_a_worker_cannot_load_ends_the_search(tmp_path: Path) -> None:
     run = Run(tmp_path, num_trials=3)
     with pytest.raises(ClusterError, match=r"a worker cannot run hpsearch: .*no_such_module"):
         run.search(_NotLoadable())
 
 
+@pytest.mark.slow
 def test_journal_that_cannot_be_written_ends_the_search(tmp_path: Path) -> None:
     run = Run(tmp_path, num_trials=3)
     report = run.engine.report
@@ -200,15 +212,19 @@ def test_killed_driver_continues_wherever_it_was(tmp_path: Path, at_rung: int) -
 def kill_and_continue(root: Path, at_rung: int) -> None:
     """SIGKILL when the journal's n-th rung appears, then the same command again."""
     journal = RunLayout(root).journal
-    driver = subprocess.Popen([sys.executable, str(RESTARTS_DRIVER), str(root)])
-    try:
-        while _num_rungs(journal) < at_rung:
-            assert driver.poll() is None, "the driver ended before it was killed"
-            time.sleep(0.005)
-    finally:
-        driver.kill()
-        driver.wait()
-    subprocess.run([sys.executable, str(RESTARTS_DRIVER), str(root)], check=True, timeout=120)
+    command = [sys.executable, "-m", "tests.execute_study", str(root)]
+    with tempfile.TemporaryDirectory(dir="/tmp") as sessions:
+        environment = {**os.environ, "RAY_TMPDIR": sessions}
+        driver = subprocess.Popen(command, cwd=ROOT, env=environment)
+        try:
+            while _num_rungs(journal) < at_rung:
+                assert driver.poll() is None, "the driver ended before it was killed"
+                time.sleep(0.005)
+        finally:
+            driver.kill()
+            driver.wait()
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=120)
+        assert list(Path(sessions).iterdir()) == [], "what a killed driver left behind is removed by the next one"
     events = read_events(journal)
     study = fold(events)
     assert study.num_running == 0
@@ -250,12 +266,13 @@ def test_call_is_interrupted_at_once() -> None:
     assert time.perf_counter() - start < 4
 
 
-def test_no_token_is_in_a_worker_s_environment() -> None:
+def test_worker_s_environment_has_no_token_and_a_trial_s_threads() -> None:
     environment = call_on_worker(_environment, {}, resources=TWO_SLOTS)
     assert "RAY_AUTH_TOKEN" not in environment
     token_file = Path(environment["RAY_AUTH_TOKEN_PATH"])
     assert token_file.stat().st_mode & 0o077 == 0
     assert token_file.read_text() not in environment.values()
+    assert environment["OMP_NUM_THREADS"] == "1"
 
 
 def test_slots_follow_from_this_machine(cluster: Cluster) -> None:

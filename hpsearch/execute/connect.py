@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ OBJECT_STORE_FRACTION = 0.05
 REACH_SECONDS = 5.0
 """How long a cluster's address may take to answer."""
 SESSION_PREFIX = "hpsearch-ray-"
+LOCK_NAME = "owner.lock"
 MAX_TEMP_DIR_CHARS = 40
 """Ray adds 66 characters for its sockets, whose paths have at most 107."""
 
@@ -190,21 +192,32 @@ def _session_dir() -> Iterator[Path]:
     if len(parent) + len(SESSION_PREFIX) + 9 > MAX_TEMP_DIR_CHARS:
         parent = "/tmp"
     _remove_left_behind(Path(parent))
-    directory = Path(tempfile.mkdtemp(prefix=SESSION_PREFIX, dir=parent))
-    with (directory / "owner.lock").open("w") as lock:
+    unlocked = Path(tempfile.mkdtemp(prefix=f".{SESSION_PREFIX}", dir=parent))
+    with (unlocked / LOCK_NAME).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        directory = unlocked.rename(unlocked.with_name(unlocked.name.removeprefix(".")))
         try:
             yield directory
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory)
+            _remove_left_behind(Path(parent))  # processes of a killed driver may have lived on for a moment
 
 
 def _remove_left_behind(parent: Path) -> None:
     # A killed driver cannot clean up; its lock died with it.
-    for lock_file in parent.glob(f"{SESSION_PREFIX}*/owner.lock"):
-        with contextlib.suppress(OSError), lock_file.open() as lock:
+    for directory in parent.glob(f"{SESSION_PREFIX}*"):
+        with contextlib.suppress(OSError), (directory / LOCK_NAME).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock_file.parent, ignore_errors=True)
+            _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    # Ray's processes may still write a last line to their logs.
+    for _ in range(10):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(0.2)
 
 
 def _kept_logs(temp_dir: Path) -> Path:
