@@ -79,7 +79,7 @@ class Scorer:
             UnreadableImageError: it cannot be decoded.
         """
         pixels_hwc = decode(str(path), self.description.stored_px)
-        return float(self._scored(torch.from_numpy(pixels_hwc)[None])[0])
+        return float(self._scored(torch.tensor(pixels_hwc)[None])[0])
 
     def probabilities(
         self,

@@ -1,0 +1,169 @@
+"""The whole job on real Ray with tiny images: what it leaves behind, and how it continues."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hpsearch.final.scorer import Scorer
+from hpsearch.search.fold import fold
+from hpsearch.search.journal import read_events
+from tests.small_set import SPACE, make_competition
+
+
+def hpsearch(command: str, *options: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", f"hpsearch.{command}", *map(str, options)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("job")
+    make_competition(root / "data")
+    (root / "space.yaml").write_text(SPACE)
+    return root
+
+
+def options(here: Path, *more: object) -> list[object]:
+    return ["--data", here / "data", "--space", here / "space.yaml", "--out", here, "--name", "study", "--set", "search.num_rungs=2", *more]
+
+
+@pytest.fixture(scope="module")
+def study(here: Path) -> Path:
+    said = hpsearch("run", *options(here, "--trials", 4))
+    assert "tensorboard --logdir" in said.stdout
+    return here / "study"
+
+
+def test_every_file_is_there_and_true(study: Path) -> None:
+    result = json.loads((study / "result.json").read_text())
+    assert result["status"] == "done"
+    assert sum(result["trials"].values()) == 4
+    assert result["trials"]["completed"] >= 1
+    for file in result["files"].values():
+        assert (study / file).exists(), file
+    predictions = pd.read_csv(study / "val_predictions.csv")
+    from sklearn.metrics import roc_auc_score
+
+    auc = roc_auc_score(predictions["target"], predictions["y_pred"])
+    assert result["val"]["auc"] == pytest.approx(auc, abs=1e-4)
+    assert result["val"]["num_images"] == len(predictions) == 24
+    low, high = result["val"]["auc_ci95"]
+    assert low <= auc <= high
+    assert result["images_trained"] == fold(read_events(study / "journal.jsonl")).images_trained + 72
+    trials = pd.read_csv(study / "trials.csv")
+    assert trials.loc[0, "lr"] == pytest.approx(3e-3)
+    assert trials.loc[0, "origin"] == "start"
+
+
+def test_submission_has_the_templates_rows_and_predict_gives_it_again(study: Path, here: Path) -> None:
+    template = here / "data" / "phase2" / "testset1_seen_nolabel.txt"
+    again = here / "again.csv"
+    hpsearch(
+        "predict",
+        "--model",
+        study / "best",
+        "--template",
+        template,
+        "--images",
+        template.with_name("testset1_seen"),
+        "--out",
+        again,
+    )
+    assert again.read_text() == (study / "submission.csv").read_text()
+    assert pd.read_csv(again)["img_name"].tolist() == template.read_text().split()[1:]
+
+
+def test_the_export_scores_the_validation_images_as_the_record_says(study: Path, here: Path) -> None:
+    predictions = pd.read_csv(study / "val_predictions.csv")
+    paths = [str(here / "data" / "phase1" / "valset" / name) for name in predictions["img_name"]]
+    scorer = Scorer.load(study / "best", "cpu")
+    probabilities_n, unreadable = scorer.probabilities(paths)
+    assert not unreadable
+    # Training evaluates in bf16 on processors that have it.
+    np.testing.assert_allclose(probabilities_n, predictions["y_pred"], atol=0.02)
+    assert scorer.score(paths[0]) == pytest.approx(probabilities_n[0], abs=1e-4)
+
+
+def test_tensorboard_reads_every_trials_parameters_and_auc(study: Path) -> None:
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    for number in range(4):
+        events = EventAccumulator(str(study / "trials" / str(number)))
+        events.Reload()
+        assert "auc" in " ".join(events.Tags()["scalars"])
+        start = HParamsPluginData.FromString(events.PluginTagToContent(metadata.PLUGIN_NAME)[metadata.SESSION_START_INFO_TAG])
+        assert "lr" in start.session_start_info.hparams
+        assert ("se_reduction" in start.session_start_info.hparams) == (
+            start.session_start_info.hparams["backbone"].string_value == "test_resnet"
+        )
+
+
+def test_replaying_a_trial_gives_its_journaled_values(study: Path) -> None:
+    trial = fold(read_events(study / "journal.jsonl")).trials[0]
+    shown = hpsearch("trial", "--from", study, "--trial", 0).stdout
+    for images, value in trial.values.items():
+        row = next(line.split() for line in shown.splitlines() if line.split()[:1] == [f"{images:,}"])
+        assert float(row[2]) == pytest.approx(value, abs=1e-3)
+        assert float(row[-1]) == pytest.approx(value, abs=1e-4)
+
+
+def test_status_tells_of_a_finished_study(study: Path) -> None:
+    shown = hpsearch("status", study).stdout
+    assert "done" in shown
+    assert "completed" in shown
+
+
+def test_another_seed_under_the_same_name_is_refused_with_the_difference(study: Path, here: Path) -> None:
+    refused = hpsearch("run", *options(here, "--trials", 4, "--seed", 5), expect=2)
+    assert "seed: 0 in the study, 5 now" in refused.stderr
+
+
+def test_a_greater_budget_continues_the_same_study(study: Path, here: Path) -> None:
+    before = read_events(study / "journal.jsonl")
+    hpsearch("run", *options(here, "--trials", 5))
+    after = read_events(study / "journal.jsonl")
+    assert after[: len(before)] == before
+    assert len(fold(after).trials) == 5
+    rungs = [(event["trial"], event["images"]) for event in after if event["event"] == "rung"]
+    assert len(rungs) == len(set(rungs))
+
+
+def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(here: Path) -> None:
+    words = [sys.executable, "-m", "hpsearch.run", "--data", here / "data", "--space", here / "space.yaml", "--out", here]
+    words += ["--name", "stopped", "--trials", "4", "--set", "fixed.images_per_trial=600"]
+    journal = here / "stopped" / "journal.jsonl"
+    driver = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (journal.is_file() and '"rung"' in journal.read_text()):
+        time.sleep(0.1)
+    os.kill(driver.pid, signal.SIGINT)
+    said, complained = driver.communicate(timeout=60)
+    assert driver.returncode == 130, said + complained
+    assert "same command continues" in said
+    assert json.loads((here / "stopped" / "result.json").read_text())["status"] == "interrupted"
+    before = read_events(journal)
+    hpsearch(*map(str, ["run", *words[3:]]))
+    after = read_events(journal)
+    assert after[: len(before)] == before
+    rungs = [(event["trial"], event["images"]) for event in after if event["event"] == "rung"]
+    assert len(rungs) == len(set(rungs))
+    assert json.loads((here / "stopped" / "result.json").read_text())["status"] == "done"
+
+
+def test_plan_says_what_would_happen_and_starts_nothing(here: Path) -> None:
+    shown = hpsearch("run", "--data", here / "data", "--space", here / "space.yaml", "--out", here / "planned", "--plan").stdout
+    assert "24 trials" in shown
+    assert "test_efficientnet" in shown
+    assert not (here / "planned").exists()
