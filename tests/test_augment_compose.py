@@ -154,6 +154,21 @@ def test_floats_and_planar_images_come_out_as_uint8_ones(settings: Settings) -> 
         assert differs.float().mean() < 0.005
 
 
+def test_a_callers_autocast_changes_nothing() -> None:
+    augmentation = build_augmentation(ALL, 32)
+    images_bchw = stored(augmentation, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        augmented_bchw, evaluated_bchw = augmentation(images_bchw, 0, 0), augmentation.evaluation(images_bchw)
+    assert torch.equal(augmented_bchw, augmentation(images_bchw, 0, 0))
+    assert torch.equal(evaluated_bchw, augmentation.evaluation(images_bchw))
+
+
+def test_an_empty_batch_stays_empty() -> None:
+    augmentation = build_augmentation(ALL, 32)
+    images_bchw = pictures(1, augmentation.cache_px)[:0]
+    assert augmentation(images_bchw, 0, 0).shape == augmentation.evaluation(images_bchw).shape == (0, 3, 32, 32)
+
+
 def test_evaluation_has_no_randomness_and_the_crop_of_training() -> None:
     augmentation = build_augmentation({**ALL, "crop": {"mode": "ratio", "ratio": 48 / 36}}, 32)
     images_bchw = stored(augmentation, 4)
@@ -181,7 +196,7 @@ def test_images_of_another_side_are_resized_to_the_stored_one_first() -> None:
 
 def test_cache_px_is_the_side_that_the_augmentation_wants() -> None:
     assert cache_px({}, 64) == 64
-    assert cache_px({"rotate": {"degrees": 30.0}, "crop": {"mode": "centre", "ratio": 1.21875}}, 256) == 320
+    assert cache_px({"rotate": {"degrees": 30.0}, "crop": {"mode": "centre", "ratio": 1.21875}}, 256) == 312
     for settings in STRONG.values():
         assert cache_px(settings, 64) == build_augmentation(settings, 64).cache_px
 

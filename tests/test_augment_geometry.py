@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hpsearch.train.augment.geometry import Geometry
-from hpsearch.train.augment.sampling import cut, resized, sampled
+from hpsearch.train.augment.sampling import cut, gathered, resized, sampled, sliced
 from tests.augment_images import pictures, unit_pictures
 
 RNG = np.random.default_rng(0)
@@ -43,7 +43,9 @@ def bilinear(image_hw: np.ndarray, x: float, y: float) -> float:
         ("resize", 1.3, 0.1, 64),
         ("ratio", 1.0, 1.0, 64),
         ("ratio", 1.01, 1.0, 80),
-        ("centre", 1.21875, 1.0, 80),
+        ("centre", 1.21875, 1.0, 78),
+        ("ratio", 1.125, 1.0, 72),
+        ("ratio", 1.22, 1.0, 80),
         ("centre", 1.25, 1.0, 80),
         ("ratio", 1.26, 1.0, 96),
         ("random_resized", 1.0, 1.0, 64),
@@ -51,7 +53,9 @@ def bilinear(image_hw: np.ndarray, x: float, y: float) -> float:
         ("random_resized", 1.0, 0.08, 96),
     ],
 )
-def test_store_is_the_next_quarter_above_what_the_crop_needs(mode: str, ratio: float, scale_min: float, store_px: int) -> None:
+def test_store_is_what_the_crop_needs_or_the_next_quarter_above(
+    mode: str, ratio: float, scale_min: float, store_px: int
+) -> None:
     geometry = Geometry(image_px=64, crop_mode=mode, crop_ratio=ratio, scale_min=scale_min)  # type: ignore[arg-type]
     assert geometry.store_px == store_px
 
@@ -139,6 +143,13 @@ def test_sampled_flips_equal_cut_ones() -> None:
     )
 
 
+def test_slicing_and_gathering_cut_the_same_pixels() -> None:
+    images_bhwc = pictures(5, 40).permute(0, 2, 3, 1)
+    first_b2 = RNG.integers(0, 9, (5, 2))
+    assert torch.equal(sliced(images_bhwc, first_b2, 32), gathered(images_bhwc, first_b2, 32))
+    assert torch.equal(gathered(images_bhwc, first_b2, 32)[3, 0, 0], images_bhwc[3, first_b2[3, 1], first_b2[3, 0]])
+
+
 def test_random_crops_on_the_grid_reach_every_place() -> None:
     geometry = Geometry(image_px=32, crop_mode="ratio", crop_ratio=1.25)
     maps_b23 = geometry.maps(drawn(1000), 1000)
@@ -165,6 +176,7 @@ def test_random_resized_crops_have_the_areas_and_shapes_asked_for() -> None:
         Geometry(image_px=32),
         Geometry(image_px=32, crop_mode="centre", crop_ratio=1.25),
         Geometry(image_px=32, crop_mode="centre", crop_ratio=1.21875),
+        Geometry(image_px=32, crop_mode="centre", crop_ratio=1.22),
         Geometry(image_px=32, crop_mode="ratio", crop_ratio=1.25),
         Geometry(image_px=32, crop_mode="ratio", crop_ratio=1.1),
     ],

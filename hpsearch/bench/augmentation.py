@@ -1,7 +1,8 @@
 """Our augmentation against torchvision's on PIL images: the same recipe, images already decoded, one core each.
 
-Both start from decoded images of the size at which they are stored and end with float32 in [0, 1]; the time to read,
-decode and resize files is counted for neither.
+Both end with float32 in [0, 1], and the time to read and decode files is counted for neither. Ours starts from the size at
+which images are stored; torchvision's from the size that its crop wants, or, to count the resize that it does for every
+image in every epoch, from `source_px`.
 """
 
 from __future__ import annotations
@@ -64,20 +65,26 @@ class AugmentationSpeed:
 
 
 def compare_augmentation(
-    augment: Mapping[str, Mapping[str, Any]], image_px: int, *, batch_size: int = 64, repeats: int = 7
+    augment: Mapping[str, Mapping[str, Any]],
+    image_px: int,
+    *,
+    source_px: int | None = None,
+    batch_size: int = 64,
+    repeats: int = 7,
 ) -> AugmentationSpeed:
     """Times both on one CPU thread, alternating, on the same images (smooth random fields with noise).
 
     Args:
         augment: a recipe of the augmentations that torchvision has too (all but gamma and RandAugment).
         image_px: side of the output.
+        source_px: side of the images that torchvision resizes first; None: they have the size that its crop wants.
         batch_size: images in one measurement.
         repeats: measurements of each; the medians are compared.
     """
-    ours, theirs = build_augmentation(augment, image_px), torchvision_pipeline(augment, image_px)
+    ours = build_augmentation(augment, image_px)
+    theirs = torchvision_pipeline(augment, image_px, resize=source_px is not None)
     images_bchw = _pictures(batch_size, ours.cache_px)
-    theirs_px = round(augment.get("crop", {}).get("ratio", 1.0) * image_px)
-    pil_images = [_pil(image_chw, theirs_px) for image_chw in images_bchw]
+    pil_images = [_pil(image_chw, source_px or _crop_source_px(augment, image_px)) for image_chw in images_bchw]
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -96,15 +103,17 @@ def compare_augmentation(
     return AugmentationSpeed(image_px=image_px, ours=rates["ours"], torchvision=rates["theirs"])
 
 
-def torchvision_pipeline(augment: Mapping[str, Mapping[str, Any]], image_px: int) -> Callable[[Image.Image], Tensor]:
-    """The usual transforms for `augment`, from a PIL image of the crop's ratio × `image_px` to a tensor."""
+def torchvision_pipeline(
+    augment: Mapping[str, Mapping[str, Any]], image_px: int, *, resize: bool
+) -> Callable[[Image.Image], Tensor]:
+    """The usual transforms for `augment`, from a PIL image to a tensor; with `resize` of any size, else of the crop's."""
     from torchvision.transforms import v2
 
     def given(name: str) -> Mapping[str, Any]:
         return augment.get(name, {"p": 0.0})
 
     crop, jitter, blur, noise = augment.get("crop", {}), given("jitter"), given("blur"), given("noise")
-    steps: list[Callable[[Any], Any]] = []
+    steps: list[Callable[[Any], Any]] = [v2.Resize(_crop_source_px(augment, image_px))] if resize else []
     if crop.get("mode") == "ratio":
         steps.append(v2.RandomCrop(image_px))
     steps += [v2.RandomHorizontalFlip(p) for p in [given("hflip")["p"]] if p]
@@ -132,6 +141,11 @@ def torchvision_pipeline(augment: Mapping[str, Mapping[str, Any]], image_px: int
         steps.append(v2.RandomErasing(p=given("erase")["p"], scale=(0.02, given("erase")["area_max"])))
     pipeline: Callable[[Image.Image], Tensor] = v2.Compose(steps)
     return pipeline
+
+
+def _crop_source_px(augment: Mapping[str, Mapping[str, Any]], image_px: int) -> int:
+    ratio: float = augment.get("crop", {}).get("ratio", 1.0)
+    return round(ratio * image_px)
 
 
 def _sometimes(p: float, step: Callable[[Image.Image], Image.Image]) -> Callable[[Image.Image], Image.Image]:

@@ -97,16 +97,18 @@ class Augmentation:
         Returns:
             float32 in [0, 1], (b, 3, image_px, image_px), channels_last, on the same device.
         """
-        stored_bchw = sampling.resized(images_bchw, self.cache_px)
-        plan = self._planned(len(stored_bchw), first_image_number, seed, stored_bchw.device)
-        return _finished(self._augmented(stored_bchw, plan))
+        with _full_precision(images_bchw):
+            stored_bchw = sampling.resized(images_bchw, self.cache_px)
+            plan = self._planned(len(stored_bchw), first_image_number, seed, stored_bchw.device)
+            return _finished(self._augmented(stored_bchw, plan))
 
     @torch.no_grad()
     def evaluation(self, images_bchw: Tensor) -> Tensor:
         """The same rule of size and crop without randomness, for validation and prediction; takes and gives the same."""
-        stored_bchw = sampling.resized(images_bchw, self.cache_px)
-        maps_b23 = self._geometry.evaluation_maps(len(stored_bchw))
-        return _finished(self._moved(stored_bchw, maps_b23, "edge"))
+        with _full_precision(images_bchw):
+            stored_bchw = sampling.resized(images_bchw, self.cache_px)
+            maps_b23 = self._geometry.evaluation_maps(len(stored_bchw))
+            return _finished(self._moved(stored_bchw, maps_b23, "edge"))
 
     def _planned(self, num_images: int, first_image_number: int, seed: int, device: torch.device) -> _Plan:
         uniforms_bu = randomness.uniforms(seed, first_image_number, num_images, self._streams)
@@ -135,6 +137,11 @@ class Augmentation:
         if self._geometry.keeps_pixels:
             return sampling.cut(images_bchw, maps_b23, self.image_px)
         return sampling.sampled(images_bchw, maps_b23, self.image_px, outside)
+
+
+def _full_precision(images_bchw: Tensor) -> torch.autocast:
+    """Keeps a caller's autocast off: JPEG's transform in bfloat16 would round away what it should keep."""
+    return torch.autocast(images_bchw.device.type, enabled=False)
 
 
 def _finished(pixels_bchw: Tensor) -> Tensor:

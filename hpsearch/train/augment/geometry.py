@@ -54,15 +54,18 @@ class Geometry:
 
     @property
     def store_px(self) -> int:
-        """Side at which images have to be stored: the crop's, at the next quarter above.
+        """Side at which images have to be stored for the crop.
 
-        In quarters of `image_px`, so that a search over ratios shares a handful of caches. For `random_resized` the
-        crop of mean area is stored at `image_px`: larger ones are reduced by 1.36 at most, smaller ones enlarged.
+        A ratio in whole 32nds is stored as it is, so that crops are cuts without interpolation. Any other is stored at
+        the next quarter above, so that a search over ratios shares a handful of caches. For `random_resized` the crop of
+        mean area would be stored at `image_px`: larger ones are reduced by 1.5 at most, smaller ones enlarged.
         """
-        ratio = {"centre": self.crop_ratio, "ratio": self.crop_ratio}.get(self.crop_mode, 1.0)
+        ratio = self.crop_ratio if self.crop_mode in ("centre", "ratio") else 1.0
         if self.crop_mode == "random_resized":
             ratio = 1 / math.sqrt((1 + self.scale_min) / 2)
-        return round(math.ceil(ratio * _STORE_STEPS - 1e-6) / _STORE_STEPS * self.image_px)
+        if self.crop_mode == "random_resized" or abs(ratio * 32 - round(ratio * 32)) > 1e-6:
+            ratio = math.ceil(ratio * _STORE_STEPS - 1e-6) / _STORE_STEPS
+        return round(ratio * self.image_px)
 
     @property
     def keeps_pixels(self) -> bool:

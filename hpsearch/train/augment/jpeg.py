@@ -54,8 +54,9 @@ def compressed(images_bchw: Tensor, qualities_b: Tensor) -> Tensor:
     # Colours are about 0 rather than 128 from here on, which is where the cosine transform wants them.
     ycc_bchw = _luma_and_chroma((padded * 255).round_().clamp_(0, 255).sub_(128)).round_()
     tables_b264 = _tables(images_bchw.device).index_select(0, qualities_b)
-    chroma_bchw = _quantised(_halved(ycc_bchw[:, 1:]), tables_b264[:, 1])
-    ycc_bchw[:, :1] = _quantised(ycc_bchw[:, :1], tables_b264[:, 0])
+    chroma_bchw = _halved(ycc_bchw[:, 1:])
+    _quantise(chroma_bchw, tables_b264[:, 1])
+    _quantise(ycc_bchw[:, :1], tables_b264[:, 0])
     _double(chroma_bchw, ycc_bchw[:, 1:])
     return _red_green_blue(ycc_bchw).add_(128).round_().clamp_(0, 255).mul_(1 / 255)[:, :, :height, :width]
 
@@ -114,15 +115,15 @@ def _alternating(even: float, odd: float, width: int, device: torch.device) -> T
     return torch.tensor([even, odd] * (width // 2), device=device)
 
 
-def _quantised(planes_bchw: Tensor, tables_b64: Tensor) -> Tensor:
-    """Planes after the transform, rounding to multiples of the tables (halves away from 0), the way back (halves up)."""
+def _quantise(planes_bchw: Tensor, tables_b64: Tensor) -> None:
+    """Takes planes through the transform, rounding to multiples of the tables (halves away from 0), and back (halves up)."""
     num, colours, height, width = planes_bchw.shape
     transform = _cosines(planes_bchw.device)
-    blocks = planes_bchw.reshape(num, colours, height // 8, 8, width // 8, 8).transpose(3, 4).reshape(num, -1, 64)
+    blocks_bcyxhw = planes_bchw.view(num, colours, height // 8, 8, width // 8, 8).transpose(3, 4)
     steps_b164 = tables_b64[:, None]
-    levels = torch.matmul(blocks, transform).mul_(_A_HAIR_MORE / steps_b164).round_()
+    levels = torch.matmul(blocks_bcyxhw.reshape(num, -1, 64), transform).mul_(_A_HAIR_MORE / steps_b164).round_()
     restored = torch.matmul(levels.mul_(steps_b164), transform.T).add_(_JUST_A_HALF).floor_().clamp_(-128, 127)
-    return restored.view(num, colours, height // 8, width // 8, 8, 8).transpose(3, 4).reshape(planes_bchw.shape)
+    blocks_bcyxhw.copy_(restored.view(blocks_bcyxhw.shape))
 
 
 @functools.lru_cache(maxsize=8)

@@ -47,9 +47,8 @@ def cut(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int) -> Te
         left, top = first_b2[0].tolist() if len(first_b2) else (0, 0)
         parts_bhwc = images_bhwc[:, top : top + image_px, left : left + image_px]
     else:
-        # Slices and one copy: on a CPU 5 times as fast as indexing.
-        corners = zip(images_bhwc, first_b2.tolist(), strict=True)
-        parts_bhwc = torch.stack([image[top : top + image_px, left : left + image_px] for image, (left, top) in corners])
+        cut_out = sliced if images_bchw.device.type == "cpu" else gathered
+        parts_bhwc = cut_out(images_bhwc, first_b2, image_px)
     pixels_bhwc = parts_bhwc.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
     mirrored_b, upside_down_b = maps_b23[:, 0, 0] < 0, maps_b23[:, 1, 1] < 0
     for axis, flipped_b in ((2, mirrored_b), (1, upside_down_b)):
@@ -57,6 +56,19 @@ def cut(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int) -> Te
             indices = to_device(np.flatnonzero(flipped_b), images_bchw.device)
             pixels_bhwc.index_copy_(0, indices, pixels_bhwc.index_select(0, indices).flip(axis))
     return pixels_bhwc.permute(0, 3, 1, 2).mul_(1.0 if images_bchw.is_floating_point() else 1 / 255)
+
+
+def sliced(images_bhwc: Tensor, first_b2: NDArray[np.int64], image_px: int) -> Tensor:
+    """Squares from the pixels `first_b2` (x, y) on, image by image: on a CPU 5 times as fast as `gathered`."""
+    corners = zip(images_bhwc, first_b2.tolist(), strict=True)
+    return torch.stack([image[top : top + image_px, left : left + image_px] for image, (left, top) in corners])
+
+
+def gathered(images_bhwc: Tensor, first_b2: NDArray[np.int64], image_px: int) -> Tensor:
+    """The same in one kernel."""
+    images = torch.arange(len(first_b2), device=images_bhwc.device)
+    indices_b2p = to_device(first_b2[:, :, None] + np.arange(image_px), images_bhwc.device)
+    return images_bhwc[images[:, None, None], indices_b2p[:, 1, :, None], indices_b2p[:, 0, None, :]]
 
 
 def sampled(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int, outside: Outside) -> Tensor:
