@@ -143,6 +143,7 @@ class TrainingRunner:
             "lr": result.lr,
             "images_per_second": result.images_per_second,
             "micro_batch": result.micro_batch,
+            "gpus": self._job.gpus,
         }
         return RungReport(images=result.images, value=metrics[self._job.objective], seconds=seconds, metrics=metrics)
 

@@ -1,0 +1,28 @@
+import pytest
+
+from hpsearch.job.plan import num_trials_in, study_images, trials_by_rung
+from hpsearch.search.engine import Engine
+from hpsearch.search.journal import Journal
+from hpsearch.search.simulator import simulate
+from hpsearch.search.space import Space
+from hpsearch.search.types import EngineConfig
+
+RUNGS = (1, 3, 9)
+
+
+@pytest.mark.parametrize("num_trials", [4, 10, 24, 60])
+def test_planned_images_are_those_that_the_engine_trains_with_one_worker(num_trials: int) -> None:
+    space = Space.from_dict({"x": {"low": 0.0, "high": 1.0}})
+    config = EngineConfig(rungs=RUNGS, num_trials=num_trials, sampler="random")
+    engine = Engine.open(space, config, Journal.in_memory())
+    simulate(engine, lambda params, images: float(params["x"]), num_workers=1)
+    reached = [len(table.ranking) for table in engine.study.rungs.values()]
+    planned = trials_by_rung(num_trials, len(RUNGS), 3.0)
+    assert all(most - 1 <= count <= most + 1 for count, most in zip(reached, planned, strict=True))
+    assert engine.study.images_trained == pytest.approx(study_images(num_trials, RUNGS, 3.0), rel=0.25)
+
+
+def test_a_budget_of_images_holds_as_many_trials_as_fit() -> None:
+    for images in (1, 10, 100, 1000):
+        most = num_trials_in(images, RUNGS, 3.0)
+        assert study_images(most, RUNGS, 3.0) <= images < study_images(most + 1, RUNGS, 3.0)

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from hpsearch.config import BudgetConfig
+from hpsearch.job.spending import FINISHING_SECONDS, RETRAIN_MARGIN, Spending, budget_use, gpu_hours, read_budget
+from hpsearch.layout import RunLayout
+from hpsearch.search.engine import Engine
+from hpsearch.search.journal import Journal
+from hpsearch.search.space import Space
+from hpsearch.search.types import EngineConfig
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def engine_with_one_rung(images_per_second: float = 100.0, gpus: float = 0.5) -> Engine:
+    space = Space.from_dict({"x": {"low": 0.0, "high": 1.0}})
+    engine = Engine.open(space, EngineConfig(rungs=(1000, 3000)), Journal.in_memory())
+    engine.next(0)
+    engine.report(0, 1000, 0.7, seconds=3600.0, metrics={"images_per_second": images_per_second, "gpus": gpus})
+    return engine
+
+
+def spending(clock: Clock, budget: BudgetConfig, *, reserve: float = 0.25, speedup: float = 1.0) -> Spending:
+    return Spending(
+        budget=budget,
+        reserve_fraction=reserve,
+        images_to_retrain=3000,
+        gpus=0.5,
+        speedup=speedup,
+        earlier_seconds=100.0,
+        began=0.0,
+        clock=clock,
+    )
+
+
+def test_time_of_earlier_runs_counts() -> None:
+    clock = Clock()
+    clock.now = 20.0
+    assert spending(clock, BudgetConfig(minutes=5)).seconds == 120.0
+
+
+def test_the_search_ends_where_the_reserve_begins() -> None:
+    clock, engine = Clock(), engine_with_one_rung(images_per_second=1e9)
+    spent = spending(clock, BudgetConfig(minutes=10))
+    clock.now = 450.0 - 100.0 - 1.0
+    assert not spent.is_spent(engine.study)
+    clock.now += 1.0
+    assert spent.is_spent(engine.study)
+
+
+def test_a_slow_retraining_needs_a_larger_reserve_and_more_cores_a_smaller_one() -> None:
+    clock, engine = Clock(), engine_with_one_rung(images_per_second=10.0)
+    retrain_seconds = RETRAIN_MARGIN * 3000 / 10
+    last = 600.0 - retrain_seconds - FINISHING_SECONDS - 100.0
+    clock.now = last
+    assert spending(clock, BudgetConfig(minutes=10)).is_spent(engine.study)
+    assert not spending(clock, BudgetConfig(minutes=10), speedup=2.0).is_spent(engine.study)
+    clock.now = last - 1.0
+    assert not spending(clock, BudgetConfig(minutes=10)).is_spent(engine.study)
+
+
+def test_gpu_hours_are_the_share_of_the_gpu_times_journaled_seconds() -> None:
+    engine = engine_with_one_rung(gpus=0.5)
+    engine.phase("retraining", 3600.0, gpu_seconds=1800.0)
+    assert gpu_hours(engine.study) == pytest.approx(1.0)
+    assert spending(Clock(), BudgetConfig(gpu_hours=1.3)).is_spent(engine.study)
+    assert not spending(Clock(), BudgetConfig(gpu_hours=2.0)).is_spent(engine.study)
+
+
+def test_without_a_limit_nothing_is_ever_spent() -> None:
+    clock = Clock()
+    clock.now = 1e9
+    unlimited = spending(clock, BudgetConfig(trials=3))
+    assert not unlimited.is_spent(engine_with_one_rung().study)
+    assert unlimited.search_deadline_seconds() is None
+
+
+def test_stretches_in_flight_have_until_half_the_reserve() -> None:
+    assert spending(Clock(), BudgetConfig(minutes=10)).search_deadline_seconds() == 600.0 - 75.0 - 100.0
+
+
+def test_a_display_gets_limits_in_its_units(tmp_path: Path) -> None:
+    use = budget_use(engine_with_one_rung().study, BudgetConfig(minutes=2, trials=7, gpu_hours=3), seconds=30.0)
+    assert (use.seconds, use.max_seconds, use.max_trials, use.max_gpu_hours) == (30.0, 120.0, 7, 3)
+    assert read_budget(RunLayout(tmp_path)) == BudgetConfig()

@@ -1,0 +1,63 @@
+"""Every command of the README runs as it stands; those of minutes are slow."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+RUNS = [command for command in COMMANDS if command.startswith("python -m")]
+SECONDS = 900
+
+
+def shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+
+def test_every_command_names_a_module_with_these_options() -> None:
+    assert len(RUNS) >= 7
+    for command in RUNS:
+        module, *words = command.split()[2:]
+        shown = shell(f"python -m {module} --help", ROOT)
+        assert shown.returncode == 0, command
+        for option in (word for word in words if word.startswith("--")):
+            assert re.search(rf"{option}\b", shown.stdout), f"{option} of {command}"
+
+
+def test_every_make_target_exists() -> None:
+    targets = {command.split()[1] for command in COMMANDS if command.startswith("make ")}
+    assert {"install", "run", "test", "test-all"} <= targets
+    for target in targets:
+        assert shell(f"make --dry-run {target}", ROOT).returncode == 0
+
+
+def test_every_file_that_is_linked_or_listed_exists() -> None:
+    files = re.findall(r"\]\(([\w./]+)\)", README) + re.findall(r"`(hpsearch/[\w./]+\.py)`", README)
+    assert files
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3 * SECONDS)
+def test_the_commands_run_in_their_order(tmp_path: Path, faces: Path) -> None:
+    here = tmp_path / "project"
+    here.mkdir()
+    shutil.copytree(ROOT / "search_spaces", here / "search_spaces")
+    (tmp_path / "shared" / "data").mkdir(parents=True)
+    (tmp_path / "shared" / "data" / "faces").symlink_to(faces)
+    for command in RUNS:
+        done = shell(command, here)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    submission = (here / "runs" / "faces" / "submission.csv").read_text()
+    assert submission == (here / "s.csv").read_text()
+    assert len(submission.splitlines()) == 807
