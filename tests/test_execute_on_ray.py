@@ -299,7 +299,7 @@ def _is_alive(pid: int) -> bool:
 def _interrupt_once_trials_progress(run: Run, trials: set[int]) -> None:
     while not {event.trial for event in list(run.events) if event.kind == "progress"} >= trials:
         time.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGUSR1)  # the one that Tune takes for itself
 
 
 def _num_rungs(journal: Path) -> int:

@@ -22,6 +22,12 @@ class Interrupt:
     def __init__(self) -> None:
         self.requested = False
 
+    def listen(self) -> None:
+        """Takes the signals, also from whoever took them since; only the main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self)
+
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """The signal handler."""
         if self.requested:
@@ -35,12 +41,11 @@ class Interrupt:
 def catch_interrupts() -> Iterator[Interrupt]:
     """Catches interrupts while the block runs; outside of the main thread, where Python cannot, it never sees one."""
     interrupt = Interrupt()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt
-        return
-    previous = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    previous = {number: signal.getsignal(number) or signal.SIG_DFL for number in SIGNALS}
+    interrupt.listen()
     try:
         yield interrupt
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in previous.items():
+                signal.signal(number, handler)

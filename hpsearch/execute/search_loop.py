@@ -36,8 +36,7 @@ TUNE_ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they come back as verdicts and are logged once
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1e9",  # resources are compared before the start
 }
-
-
+"""How Tune is kept from printing, from writing files of its own, and from taking Ctrl-C."""
 NODES_SECONDS = 5.0
 """How often the nodes are counted: those that join get trials, without any the search waits."""
 STARVED_SECONDS = 600.0
@@ -57,7 +56,7 @@ class _Watch(tune.Stopper):
     ) -> None:
         self._session, self._scheduler, self._resources = session, scheduler, resources
         self._interrupt, self._reader = interrupt, reader
-        self._has_killed = False
+        self._has_killed = self._has_begun = False
         self._next_count = time.monotonic() + NODES_SECONDS
         self._held_at = time.monotonic()
 
@@ -65,6 +64,9 @@ class _Watch(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
+        if not self._has_begun:
+            self._has_begun = True
+            self._interrupt.listen()  # Tune takes SIGUSR1 for itself
         if self._interrupt.requested:
             self._session.interrupt()
         self._session.check_budgets()
@@ -125,7 +127,8 @@ def run_search(
             session.close()
     if session.error is not None:
         raise session.error
-    return session.ending or Ending.INTERRUPTED
+    assert session.ending is not None, "Tune ended of its own accord"
+    return session.ending
 
 
 def _run_tune(
