@@ -1,0 +1,73 @@
+"""Every shipped space file: it reads, it says what it is for, and each of its start points trains."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hpsearch.cli import SPACES
+from hpsearch.config import Params
+from hpsearch.data.training_data import LabelledImages, TrainingData
+from hpsearch.search.sampler import random_generator
+from hpsearch.search.space import Space
+from hpsearch.train.augment import build_augmentation, cache_px
+from hpsearch.train.settings import settings_from
+from hpsearch.train.trial import TrialTrainer
+from hpsearch.train.vocabulary import TrainVocabulary
+
+FILES = sorted(SPACES.glob("*.yaml"))
+STARTS = [(file, number) for file in FILES for number in range(file.read_text().count("- {backbone:"))]
+
+
+def load(file: Path) -> Space:
+    return Space.load(file, TrainVocabulary())
+
+
+def start_of(file: Path, number: int) -> Params:
+    space = load(file)
+    return space.draw(random_generator(0, number), space.start[number])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_header_says_purpose_command_cost_and_result(file: Path) -> None:
+    header = [line for line in file.read_text().splitlines() if line.startswith("#")]
+    assert [line.split()[1] for line in header[:4]] == ["Purpose:", "Command:", "Cost:", "Result:"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_start_point_is_counted_by_the_tests_below(file: Path) -> None:
+    assert len(load(file).start) == len([start for start in STARTS if start[0] == file]) > 0
+
+
+@pytest.mark.parametrize(("file", "number"), STARTS, ids=lambda part: part.stem if isinstance(part, Path) else str(part))
+def test_a_start_point_augments_at_its_own_size(file: Path, number: int) -> None:
+    settings = settings_from(start_of(file, number))
+    augmentation = build_augmentation(settings.augment, settings.image_px)
+    stored = cache_px(settings.augment, settings.image_px)
+    images_bchw = torch.randint(0, 256, (2, 3, stored, stored), dtype=torch.uint8)
+    assert augmentation(images_bchw, 0, 0).shape == (2, 3, settings.image_px, settings.image_px)
+
+
+@pytest.mark.parametrize(("file", "number"), STARTS, ids=lambda part: part.stem if isinstance(part, Path) else str(part))
+def test_a_start_point_trains_on_tiny_images(file: Path, number: int) -> None:
+    params = {**start_of(file, number), "image_px": 64, "batch_size": 4, "images_per_trial": 4, "weights": "none"}
+    random = np.random.default_rng(0)
+    images = LabelledImages(
+        images_nhwc=random.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8),
+        labels_n=np.arange(8, dtype=np.int64) % 2,
+        indices_n=np.arange(8),
+    )
+    trainer = TrialTrainer(settings_from(params), TrainingData(train=images, val=images), seed=0)
+    (result,) = trainer.run((4,))
+    assert np.isfinite(result.probabilities_n).all()
+
+
+def test_the_seed_starts_with_the_competitions_two_networks() -> None:
+    space = load(SPACES / "seed.yaml")
+    sizes = [TrainVocabulary().num_parameters(space.draw(random_generator(0, n), space.start[n])) for n in (0, 1)]
+    assert sizes == [11_177_538, 26_043_122]
+    for start in (start_of(SPACES / "seed.yaml", number) for number in (0, 1)):
+        assert (start["batch_size"], start["optimizer"], start["epochs"], start["image_px"]) == (40, "adam", 10, 256)
+        settings = settings_from(start)
+        assert cache_px(settings.augment, settings.image_px) == 312
