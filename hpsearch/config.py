@@ -68,7 +68,7 @@ class SearchConfig:
 
     objective: Objective = "auc"
     """What rungs compare, larger is better, on the validation images."""
-    sampler: Sampler = "tpe"
+    sampler: Sampler = "gp"
     """Which sampler proposes new trials."""
     eta: float = 3.0
     """The best ⌊n/η⌋ of the n trials at a rung are promoted; > 1."""

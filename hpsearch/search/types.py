@@ -34,7 +34,7 @@ class EngineConfig:
     """Promote the best ⌊n/η⌋ of the n trials that reached a rung."""
     seed: int = 0
     """Seed of every random choice of the sampler."""
-    sampler: Sampler = "tpe"
+    sampler: Sampler = "gp"
     """Which sampler proposes new trials."""
     num_trials: int | None = None
     """Trials to start at most; None: until nobody asks any more."""
