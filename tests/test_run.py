@@ -35,7 +35,19 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(here: Path, *more: object) -> list[object]:
-    return ["--data", here / "data", "--space", here / "space.yaml", "--out", here, "--name", "study", "--set", "search.num_rungs=2", *more]
+    return [
+        "--data",
+        here / "data",
+        "--space",
+        here / "space.yaml",
+        "--out",
+        here,
+        "--name",
+        "study",
+        "--set",
+        "search.num_rungs=2",
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")
