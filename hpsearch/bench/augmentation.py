@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from hpsearch.train.allocator import keep_freed_memory
 from hpsearch.train.augment import build_augmentation
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def compare_augmentation(
     theirs = torchvision_pipeline(augment, image_px, resize=source_px is not None)
     images_bchw = _pictures(batch_size, ours.cache_px)
     pil_images = [_pil(image_chw, source_px or _crop_source_px(augment, image_px)) for image_chw in images_bchw]
+    keep_freed_memory()
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

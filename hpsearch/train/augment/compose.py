@@ -156,5 +156,10 @@ def _on_drawn(
     for rows in pieces(len(drawn), images_bchw[:1], cpu_bytes=_CPU_BYTES):
         indices = to_device(drawn[rows], images_bchw.device)
         changed_nchw = function(images_bchw.index_select(0, indices), drawn_numbers.index_select(0, indices))
-        images_bchw.index_copy_(0, indices, changed_nchw)
+        if images_bchw.device.type == "cpu":
+            # Twice as fast as index_copy_ at 128 px, which does not copy images as wholes.
+            for row, changed_chw in zip(drawn[rows].tolist(), changed_nchw, strict=True):
+                images_bchw[row] = changed_chw
+        else:
+            images_bchw.index_copy_(0, indices, changed_nchw)
     return images_bchw

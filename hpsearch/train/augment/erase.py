@@ -25,13 +25,13 @@ def erase(images_bchw: Tensor, uniforms_bu: Tensor, *, area_max: float) -> Tenso
     aspect_b = torch.exp((2.0 * uniforms_bu[:, 1] - 1.0) * math.log(_LARGEST_ASPECT))
     inside_bh = _inside(height, torch.sqrt(area_b * aspect_b), uniforms_bu[:, 2])
     inside_bw = _inside(width, torch.sqrt(area_b / aspect_b), uniforms_bu[:, 3])
-    inside = inside_bh[:, None, :, None] & inside_bw[:, None, None, :]
-    return torch.where(inside, uniforms_bu[:, 4:7, None, None], images_bchw)
+    inside = inside_bh[:, None, :, None] * inside_bw[:, None, None, :]
+    return (images_bchw * (1 - inside)).add_(inside * uniforms_bu[:, 4:7, None, None])
 
 
 def _inside(side_px: int, share_b: torch.Tensor, place_b: torch.Tensor) -> Tensor:
-    """Which of `side_px` pixels lie in an interval of `share_b` of them, at `place_b` (0: first, 1: last possible)."""
+    """1 for those of `side_px` pixels in an interval of `share_b` of them, at `place_b` (0: first, 1: last possible)."""
     length_b = torch.round(share_b.clamp(max=1.0) * side_px)
     first_b = torch.floor(place_b * (side_px - length_b + 1))
     steps = torch.arange(side_px, device=share_b.device)
-    return (steps >= first_b[:, None]) & (steps < (first_b + length_b)[:, None])
+    return ((steps >= first_b[:, None]) & (steps < (first_b + length_b)[:, None])).to(share_b.dtype)
