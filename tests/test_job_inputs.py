@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
-from small_set import SPACE, make_competition
 
 from hpsearch.config import DataConfig, RunConfig
 from hpsearch.errors import InputError
 from hpsearch.job.inputs import cache_directory, configured, read_inputs, split_overrides
+from tests.small_set import SPACE, make_competition
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import json
 import time
 
 import pytest
-from report_studies import simulate
 from rich.console import Console
 
 from hpsearch.report import wording
@@ -14,6 +13,7 @@ from hpsearch.report.display import SECONDS_BETWEEN_LINES, Display, DisplayMode
 from hpsearch.report.moment import BudgetUse, TrialProgress, moment_of
 from hpsearch.report.panels import status_group
 from hpsearch.search.fold import Study, fold
+from tests.report_studies import simulate
 
 BUDGET = BudgetUse(seconds=192, max_seconds=480, max_trials=24)
 

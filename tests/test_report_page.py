@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from report_studies import HOSTILE, make_run
 
 from hpsearch.layout import RunLayout
 from hpsearch.report.page.comparison import write_comparison
@@ -24,6 +23,7 @@ from hpsearch.report.page.notes import honest_notes
 from hpsearch.report.page.render import render_page
 from hpsearch.report.rebuild import content_of, rebuild, run_events
 from hpsearch.report.tables import Predictions
+from tests.report_studies import HOSTILE, make_run
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 IMPORTANCE = {"lr": 0.6, "backbone": 0.3, "augment.jpeg.p": 0.1}

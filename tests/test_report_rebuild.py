@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report_studies import make_run
 
 from hpsearch.report.__main__ import main
 from hpsearch.report.rebuild import rebuild, run_events
 from hpsearch.search.fold import fold
+from tests.report_studies import make_run
 
 
 def test_rebuild_writes_table_page_and_tensorboard_events(tmp_path: Path) -> None:

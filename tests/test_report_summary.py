@@ -1,11 +1,11 @@
 """A study in a few numbers."""
 
 import pytest
-from report_studies import RUNGS, simulate
 
 from hpsearch.report.summary import best_so_far, correlation_warning, rank_correlation, summarise
 from hpsearch.search.fold import Study, fold
 from hpsearch.search.types import Outcome, TrialState
+from tests.report_studies import RUNGS, simulate
 
 
 @pytest.fixture(scope="module")

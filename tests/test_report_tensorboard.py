@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from report_studies import simulate
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.context import RequestContext
@@ -15,6 +14,7 @@ from hpsearch.layout import RunLayout
 from hpsearch.report.tensorboard import BEST_TAG, TensorBoardWriter
 from hpsearch.search.fold import Study, fold
 from hpsearch.search.types import Outcome, TrialState
+from tests.report_studies import simulate
 
 DIMENSIONS = {
     "lr[cnn]": {"name": "lr", "kind": "float", "low": 1e-4, "high": 1e-1, "log": True, "step": 1},

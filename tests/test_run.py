@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small_set import SPACE, make_competition
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hpsearch.final.scorer import Scorer
 from hpsearch.search.fold import fold
 from hpsearch.search.journal import read_events
+from tests.small_set import SPACE, make_competition
 
 
 def hpsearch(command: str, *options: object, expect: int = 0) -> subprocess.CompletedProcess[str]:

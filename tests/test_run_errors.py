@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from small_set import SPACE, make_competition
 
 from hpsearch import run
+from tests.small_set import SPACE, make_competition
 
 
 @pytest.fixture(scope="module")
