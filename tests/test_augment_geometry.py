@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from augment_images import pictures, unit_pictures
 from torch import Tensor
 
 from hpsearch.train.augment.geometry import Geometry
 from hpsearch.train.augment.sampling import cut, gathered, resized, sampled, sliced
-from tests.augment_images import pictures, unit_pictures
 
 RNG = np.random.default_rng(0)
 
@@ -144,10 +144,12 @@ def test_sampled_flips_equal_cut_ones() -> None:
 
 
 def test_slicing_and_gathering_cut_the_same_pixels() -> None:
-    images_bhwc = pictures(5, 40).permute(0, 2, 3, 1)
-    first_b2 = RNG.integers(0, 9, (5, 2))
-    assert torch.equal(sliced(images_bhwc, first_b2, 32), gathered(images_bhwc, first_b2, 32))
-    assert torch.equal(gathered(images_bhwc, first_b2, 32)[3, 0, 0], images_bhwc[3, first_b2[3, 1], first_b2[3, 0]])
+    images_bhwc = pictures(8, 40).permute(0, 2, 3, 1)
+    first_b2, flipped_b2 = RNG.integers(0, 9, (8, 2)), np.array([[x, y] for x in (False, True) for y in (False, True)] * 2)
+    gathered_bhwc = gathered(images_bhwc, first_b2, flipped_b2, 32)
+    assert torch.equal(sliced(images_bhwc, first_b2, flipped_b2, 32), gathered_bhwc)
+    left, top = first_b2[6]
+    assert torch.equal(gathered_bhwc[6, 0, -1], images_bhwc[6, top, left])
 
 
 def test_random_crops_on_the_grid_reach_every_place() -> None:

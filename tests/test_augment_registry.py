@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import torch
+from augment_images import pictures
 from torch import Tensor
 
 from hpsearch.errors import InputError
@@ -14,7 +15,6 @@ from hpsearch.train.augment import (
     registry,
     text,
 )
-from tests.augment_images import pictures
 
 
 @pytest.fixture

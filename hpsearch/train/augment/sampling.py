@@ -42,33 +42,40 @@ def cut(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int) -> Te
     """Pixels that `maps_b23` pick without interpolation, channels_last: crops on the pixel grid, flipped or not."""
     side_px = images_bchw.shape[-1]
     first_b2 = np.rint(((maps_b23[:, :, 2] + 1.0) * side_px - image_px) / 2).astype(np.int64)
+    flipped_b2 = maps_b23[:, (0, 1), (0, 1)] < 0
     images_bhwc = images_bchw.permute(0, 2, 3, 1)
-    if (first_b2 == first_b2[:1]).all():
+    if not flipped_b2.any() and (first_b2 == first_b2[:1]).all():
         left, top = first_b2[0].tolist() if len(first_b2) else (0, 0)
         parts_bhwc = images_bhwc[:, top : top + image_px, left : left + image_px]
     else:
         cut_out = sliced if images_bchw.device.type == "cpu" else gathered
-        parts_bhwc = cut_out(images_bhwc, first_b2, image_px)
+        parts_bhwc = cut_out(images_bhwc, first_b2, flipped_b2, image_px)
     pixels_bhwc = parts_bhwc.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-    mirrored_b, upside_down_b = maps_b23[:, 0, 0] < 0, maps_b23[:, 1, 1] < 0
-    for axis, flipped_b in ((2, mirrored_b), (1, upside_down_b)):
-        if flipped_b.any():
-            indices = to_device(np.flatnonzero(flipped_b), images_bchw.device)
-            pixels_bhwc.index_copy_(0, indices, pixels_bhwc.index_select(0, indices).flip(axis))
     return pixels_bhwc.permute(0, 3, 1, 2).mul_(1.0 if images_bchw.is_floating_point() else 1 / 255)
 
 
-def sliced(images_bhwc: Tensor, first_b2: NDArray[np.int64], image_px: int) -> Tensor:
-    """Squares from the pixels `first_b2` (x, y) on, image by image: on a CPU 5 times as fast as `gathered`."""
-    corners = zip(images_bhwc, first_b2.tolist(), strict=True)
-    return torch.stack([image[top : top + image_px, left : left + image_px] for image, (left, top) in corners])
+def sliced(images_bhwc: Tensor, first_b2: NDArray[np.int64], flipped_b2: NDArray[np.bool_], image_px: int) -> Tensor:
+    """Squares from the pixels `first_b2` (x, y) on, mirrored along x and y where `flipped_b2` says so.
+
+    Image by image: on a CPU 8 times as fast as `gathered`.
+    """
+    parts = []
+    for image_hwc, (left, top), (mirrored, upside_down) in zip(
+        images_bhwc, first_b2.tolist(), flipped_b2.tolist(), strict=True
+    ):
+        part_hwc = image_hwc[top : top + image_px, left : left + image_px]
+        axes = [axis for axis, flipped in ((0, upside_down), (1, mirrored)) if flipped]
+        parts.append(part_hwc.flip(axes) if axes else part_hwc)
+    return torch.stack(parts)
 
 
-def gathered(images_bhwc: Tensor, first_b2: NDArray[np.int64], image_px: int) -> Tensor:
+def gathered(images_bhwc: Tensor, first_b2: NDArray[np.int64], flipped_b2: NDArray[np.bool_], image_px: int) -> Tensor:
     """The same in one kernel."""
-    images = torch.arange(len(first_b2), device=images_bhwc.device)
-    indices_b2p = to_device(first_b2[:, :, None] + np.arange(image_px), images_bhwc.device)
-    return images_bhwc[images[:, None, None], indices_b2p[:, 1, :, None], indices_b2p[:, 0, None, :]]
+    steps_p = np.arange(image_px)
+    steps_b2p = np.where(flipped_b2[:, :, None], steps_p[::-1], steps_p)
+    indices_b2p = to_device(first_b2[:, :, None] + steps_b2p, images_bhwc.device)
+    images_b11 = torch.arange(len(first_b2), device=images_bhwc.device)[:, None, None]
+    return images_bhwc[images_b11, indices_b2p[:, 1, :, None], indices_b2p[:, 0, None, :]]
 
 
 def sampled(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int, outside: Outside) -> Tensor:
