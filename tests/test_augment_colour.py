@@ -3,10 +3,10 @@ import colorsys
 import numpy as np
 import pytest
 import torch
-from augment_images import pictures, same_picture, unit_pictures
 
 from hpsearch.train.augment import build_augmentation
 from hpsearch.train.augment.colour import ColourChain, gamma, recoloured
+from tests.augment_images import pictures, same_picture, unit_pictures
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
 

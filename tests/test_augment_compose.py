@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from augment_images import pictures, same_picture
 
 from hpsearch.train.augment import Augmentation, build_augmentation, cache_px
 from hpsearch.train.settings import settings_from
+from tests.augment_images import pictures, same_picture
 
 Settings = dict[str, dict[str, Any]]
 

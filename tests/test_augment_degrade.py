@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from augment_images import pictures, same_picture, unit_pictures
 from scipy import ndimage
 
 from hpsearch.train.augment import build_augmentation
 from hpsearch.train.augment.degrade import blur, blurred, noise
+from tests.augment_images import pictures, same_picture, unit_pictures
 
 
 def test_blur_is_a_gaussian_of_each_images_own_sigma() -> None:

@@ -3,10 +3,10 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from augment_images import unit_pictures
 from torch import Tensor
 
 from hpsearch.train.augment.downscale import downscale, multiplied_there_and_back, resized_there_and_back
+from tests.augment_images import unit_pictures
 
 BOTH_WAYS = pytest.mark.parametrize("way", [resized_there_and_back, multiplied_there_and_back])
 Way = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from augment_images import unit_pictures
 
 from hpsearch.train.augment.erase import erase
+from tests.augment_images import unit_pictures
 
 GENERATOR = torch.Generator().manual_seed(0)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from augment_images import pictures, unit_pictures
 from torch import Tensor
 
 from hpsearch.train.augment.geometry import Geometry
 from hpsearch.train.augment.sampling import cut, gathered, resized, sampled, sliced
+from tests.augment_images import pictures, unit_pictures
 
 RNG = np.random.default_rng(0)
 

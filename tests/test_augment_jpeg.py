@@ -3,11 +3,11 @@ import io
 import numpy as np
 import pytest
 import torch
-from augment_images import pictures, same_picture
 from PIL import Image
 
 from hpsearch.train.augment import build_augmentation
 from hpsearch.train.augment.jpeg import _tables, compressed, jpeg
+from tests.augment_images import pictures, same_picture
 
 
 def by_pillow(images_bchw: torch.Tensor, quality: int) -> torch.Tensor:

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from augment_images import pictures, same_picture, unit_pictures
 from PIL import Image, ImageEnhance, ImageOps
 
 from hpsearch.train.augment import build_augmentation
@@ -16,6 +15,7 @@ from hpsearch.train.augment.randaugment import (
     sharpness,
     solarize,
 )
+from tests.augment_images import pictures, same_picture, unit_pictures
 
 
 def drawing(operation: str, sign: int = 1) -> np.ndarray:

@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 import torch
-from augment_images import pictures
 from torch import Tensor
 
 from hpsearch.errors import InputError
@@ -15,6 +14,7 @@ from hpsearch.train.augment import (
     registry,
     text,
 )
+from tests.augment_images import pictures
 
 
 @pytest.fixture
