@@ -191,7 +191,7 @@ def test_images_of_another_side_are_resized_to_the_stored_one_first() -> None:
     large_bchw = pictures(4, 90)
     small_bchw = F.interpolate(large_bchw.float(), (40, 40), mode="bilinear", antialias=True).round() / 255
     difference = augmentation(large_bchw, 3, 0) - augmentation(small_bchw, 3, 0)
-    assert difference.abs().max() < 1e-5
+    assert difference.abs().max() < 1.5 / 255
 
 
 def test_cache_px_is_the_side_that_the_augmentation_wants() -> None:

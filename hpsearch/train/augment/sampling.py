@@ -34,8 +34,11 @@ def resized(images_bchw: Tensor, side_px: int) -> Tensor:
     """Images of another side, antialiased; uint8 stays uint8."""
     if images_bchw.shape[-1] == side_px:
         return images_bchw
-    scaled = F.interpolate(images_bchw.float(), (side_px, side_px), mode="bilinear", antialias=True, align_corners=False)
-    return scaled if images_bchw.is_floating_point() else scaled.round_().clamp_(0, 255).to(torch.uint8)
+    # torch resizes 8-bit images on a CPU only, but there 10 times as fast as floats.
+    in_floats = images_bchw.device.type != "cpu" and not images_bchw.is_floating_point()
+    pixels_bchw = images_bchw.float() if in_floats else images_bchw
+    scaled_bchw = F.interpolate(pixels_bchw, (side_px, side_px), mode="bilinear", antialias=True)
+    return scaled_bchw.round_().to(torch.uint8) if in_floats else scaled_bchw
 
 
 def cut(images_bchw: Tensor, maps_b23: NDArray[np.float32], image_px: int) -> Tensor:
