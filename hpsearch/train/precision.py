@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from hpsearch.config import Precision
+from hpsearch.train.allocator import keep_freed_memory
 
 FAST_BF16 = ("avx512_bf16", "amx_bf16", "sve_bf16")
 """CPU instructions with which bf16 is faster than fp32; without them torch emulates it."""
@@ -32,7 +33,9 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
 
 
 def tune_device(device: torch.device) -> None:
-    """Lets cuDNN measure which convolutions are fastest, and fp32 matrix products on GPUs use TF32."""
+    """Lets cuDNN measure which convolutions are fastest and fp32 matrix products use TF32; on a CPU, keeps freed memory."""
+    if device.type == "cpu":
+        keep_freed_memory()
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
