@@ -20,6 +20,7 @@ from hpsearch.errors import InputError
 Objective = Literal["auc", "accuracy"]
 Sampler = Literal["tpe", "gp", "random"]
 Precision = Literal["auto", "fp32", "bf16"]
+WeightsPolicy = Literal["in1k", "any"]
 ParamValue = str | int | float
 Params = dict[str, ParamValue]
 """A trial's configuration: flat, dotted names as in the space file (`augment.jpeg.p`); absent parameters are absent."""
@@ -130,6 +131,8 @@ class TrainConfig:
 
     precision: Precision = "auto"
     """Autocast type; `auto`: bf16 on devices with instructions for it, else fp32."""
+    weights_policy: WeightsPolicy = "in1k"
+    """Start weights that a space may name; `in1k`: only those that saw ImageNet-1k and nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -87,6 +87,11 @@ class RunLayout:
         return self.root / "unreadable.csv"
 
     @property
+    def weights(self) -> Path:
+        """The start weights that the space may ask for, where every node finds them; removable once the study is done."""
+        return self.root / "weights"
+
+    @property
     def data(self) -> Path:
         """The sample set, where the run made it itself."""
         return self.root / "data"

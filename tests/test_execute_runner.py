@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 from PIL import Image
+from safetensors.torch import save_file
 
 from hpsearch.data.dataset import Dataset, ImageSet
 from hpsearch.errors import ClusterError
@@ -15,6 +17,7 @@ from hpsearch.execute import runner as module
 from hpsearch.execute.runner import MakeTrainingRunner, SearchJob, TrainingRunner
 from hpsearch.execute.stretch import Progress, RungReport
 from hpsearch.layout import RunLayout
+from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.search.types import Stretch
 
 RUNGS = (16, 32, 64)
@@ -130,3 +133,19 @@ def test_gpu_that_torch_cannot_see_is_no_trial_s_fault(job: SearchJob, monkeypat
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ClusterError, match=r"Ray gave a worker 0.25 GPU, but torch .* sees none"):
         TrainingRunner(dataclasses.replace(job, gpus=0.25))
+
+
+def test_start_weights_come_from_the_file_that_the_driver_found(
+    job: SearchJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(backbone: str, weights: str) -> None:
+        raise AssertionError(f"{backbone} {weights} looked for on the node")
+
+    monkeypatch.setattr("hpsearch.model.weights.fetch_weights", refuse)
+    file = tmp_path / "found.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), file)
+    source = WeightsSource(tag="test_resnet.r160_in1k", file=file)
+    runner = TrainingRunner(dataclasses.replace(job, start_weights={("test_resnet", "in1k"): source}))
+    stretch = Stretch(trial=0, params={**PARAMS, "weights": "in1k"}, from_images=0, to_images=16)
+    report = next(iter(runner.run(stretch, lambda progress: None)))
+    assert report.images == 16

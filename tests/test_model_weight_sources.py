@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from hpsearch.errors import InputError
 from hpsearch.model import weight_sources
 from hpsearch.model.backbones import ModelSpec, build
-from hpsearch.model.weight_sources import fetch_weights, in1k_tags
+from hpsearch.model.weight_sources import fetch_weights, shared
 from hpsearch.model.weights import load_weights
 
 
@@ -35,36 +35,14 @@ def put_in_cache(hub_cache: Path, repository: str, backbone: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
-    ("backbone", "tag"),
-    [
-        ("resnet18", "a1_in1k"),
-        ("convnext_tiny", "fb_in1k"),
-        ("regnety_160", "swag_ft_in1k"),
-        ("resnet50", "a1_in1k"),
-        ("tf_efficientnet_b0", "aa_in1k"),
-        ("swin_small_patch4_window7_224", "ms_in1k"),
-    ],
-)
-def test_in1k_tags_leave_out_weights_that_saw_more(backbone: str, tag: str) -> None:
-    tags = in1k_tags(backbone)
-    assert (tag in tags) == (tag != "swag_ft_in1k")
-    assert not any(part in one for one in tags for part in ("in12k", "in22k", "in21k", "ns_jft", "swsl", "ssl", "dinov3"))
-
-
-@pytest.mark.parametrize("backbone", ["beitv2_base_patch16_224", "resnet50_clip", "vit_so400m_patch14_siglip_378"])
-def test_backbones_that_were_taught_by_more_than_in1k_have_no_in1k_tag(backbone: str) -> None:
-    assert in1k_tags(backbone) == []
-
-
 def test_no_weights_need_no_hub() -> None:
-    assert fetch_weights(spec("resnet18"), "none").file is None
+    assert fetch_weights("resnet18", "none").file is None
 
 
 def test_cached_hub_weights_are_found_without_a_network(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = put_in_cache(hub_cache, "test_resnet.r160_in1k", "test_resnet")
     monkeypatch.setattr(weight_sources, "_unreachable", pytest.fail)
-    source = fetch_weights(spec("test_resnet"), "in1k")
+    source = fetch_weights("test_resnet", "in1k")
     assert (source.tag, source.file) == ("test_resnet.r160_in1k", file)
 
 
@@ -87,7 +65,7 @@ def test_without_a_hub_the_error_says_within_seconds_what_to_fetch_and_where_to_
     with pytest.raises(
         InputError, match=r"hf download timm/resnet18\.a1_in1k model\.safetensors.*models--timm--resnet18\.a1_in1k"
     ):
-        fetch_weights(spec("resnet18"), "in1k")
+        fetch_weights("resnet18", "in1k")
     assert time.perf_counter() - start < 6
 
 
@@ -95,14 +73,42 @@ def test_without_a_hub_the_error_says_within_seconds_what_to_fetch_and_where_to_
 def test_offline_mode_of_the_hub_client_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):
-        fetch_weights(spec("resnet18"), "in1k")
+        fetch_weights("resnet18", "in1k")
 
 
 def test_a_backbone_without_in1k_weights_names_those_it_has() -> None:
     with pytest.raises(InputError, match=r"saw ImageNet-1k only \(it has vit_base_patch16_dinov3\.lvd1689m"):
-        fetch_weights(spec("vit_base_patch16_dinov3"), "in1k")
+        fetch_weights("vit_base_patch16_dinov3", "in1k")
 
 
 def test_a_missing_weight_file_is_named() -> None:
     with pytest.raises(InputError, match=r"weights 'nowhere\.safetensors': no such file"):
-        fetch_weights(spec("resnet18"), "nowhere.safetensors")
+        fetch_weights("resnet18", "nowhere.safetensors")
+
+
+def test_a_shared_file_is_linked_once_and_keeps_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "given" / "mine.safetensors"
+    file.parent.mkdir()
+    file.write_bytes(b"first")
+    source = fetch_weights("resnet18", str(file))
+    shared_source = shared(source, tmp_path / "run" / "weights")
+    assert shared_source.file is not None
+    assert shared_source.tag == str(file)
+    assert shared_source.file.samefile(file)
+    file.unlink()
+    file.write_bytes(b"second")
+    assert shared(source, tmp_path / "run" / "weights").file == shared_source.file
+    assert shared_source.file.read_bytes() == b"first"
+
+
+def test_a_file_on_another_disk_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(b"content")
+    copied = shared(fetch_weights("resnet18", str(file)), tmp_path / "weights").file
+    assert copied is not None
+    assert copied.read_bytes() == b"content"
+    assert [path.name for path in (tmp_path / "weights").iterdir()] == [copied.name]

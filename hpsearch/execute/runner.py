@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from hpsearch.data.training_data import TrainingData, open_training_data
 from hpsearch.errors import ClusterError
 from hpsearch.execute.stretch import OnProgress, Progress, RungReport
 from hpsearch.layout import RunLayout
+from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.search.types import Stretch
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.result import RungResult
@@ -57,6 +58,8 @@ class SearchJob:
     """Share of unreadable images that is accepted."""
     gpus: float = 0.0
     """GPUs of one trial; a fraction shares one."""
+    start_weights: Mapping[tuple[str, str], WeightsSource] = field(default_factory=dict)
+    """(backbone, `weights`) → the file that the driver found and every node sees."""
     plugins: tuple[str, ...] = ()
     """The user's modules."""
 
@@ -106,6 +109,7 @@ class TrainingRunner:
             device=self._device,
             precision=self._job.precision,
             checkpoint=self._layout.checkpoint(stretch.trial),
+            start_weights=self._job.start_weights.get((settings.backbone, settings.weights)),
             on_progress=lambda images, speed: on_progress(Progress(images=images, images_per_second=speed)),
         )
         if trainer.images_seen < stretch.from_images:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.data.training_data import open_training_data
 from hpsearch.final.export import export_trained
+from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import settings_from
@@ -55,6 +56,8 @@ class RetrainJob:
     """Processes that decode, where the node has no cache yet."""
     max_unreadable_fraction: float
     """Share of unreadable images that is accepted."""
+    start_weights: Mapping[tuple[str, str], WeightsSource] = field(default_factory=dict)
+    """(backbone, `weights`) → the file that the driver found and every node sees."""
     plugins: tuple[str, ...] = ()
     """The user's modules."""
 
@@ -91,13 +94,15 @@ def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
         num_workers=job.num_workers,
         max_unreadable_fraction=job.max_unreadable_fraction,
     )
+    settings = settings_from({**job.params, "images_per_trial": job.images})
     trainer = TrialTrainer(
-        settings_from({**job.params, "images_per_trial": job.images}),
+        settings,
         data,
         seed=job.seed,
         device="cuda" if torch.cuda.is_available() else "cpu",
         precision=job.precision,
         checkpoint=Path(job.directory) / "checkpoint.pt",
+        start_weights=job.start_weights.get((settings.backbone, settings.weights)),
     )
     curve = _Curve(Path(job.directory) / "curve.json")
     yield {"images": trainer.images_seen}

@@ -95,12 +95,14 @@ def read_inputs(config: RunConfig, fixed: dict[str, Any]) -> Inputs:
     Raises:
         InputError: whatever is wrong with them, with file and line.
     """
+    from hpsearch.job.start_weights import check_start_weights
     from hpsearch.search.space import Space
     from hpsearch.train.plugins import import_plugins
     from hpsearch.train.vocabulary import TrainVocabulary
 
     import_plugins(config.plugins)
     space = Space.load(find_space(config.space or DEFAULT_SPACE), TrainVocabulary(), fixed)
+    check_start_weights(space, config.train.weights_policy)
     dataset = read_dataset(config.data, config.seed)
     images = full_budget_of(space.fixed, len(dataset.train))
     return Inputs(config=config, dataset=dataset, space=space, images_per_trial=images, rungs=config.search.rungs(images))

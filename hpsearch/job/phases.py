@@ -26,10 +26,9 @@ from hpsearch.final.submission import write_submission
 from hpsearch.job.inputs import cache_directory, num_cores
 from hpsearch.job.record import Record, write_config
 from hpsearch.job.spending import Spending
+from hpsearch.job.start_weights import fetch_start_weights
 from hpsearch.job.watch import Watch
 from hpsearch.layout import RunLayout
-from hpsearch.model.backbones import ModelSpec
-from hpsearch.model.weight_sources import fetch_weights
 from hpsearch.report.display import Display, DisplayMode
 from hpsearch.report.tensorboard import TensorBoardWriter
 from hpsearch.search.engine import Engine
@@ -97,7 +96,11 @@ class Run:
         for note in self.inputs.dataset.notes:
             self.display.event(note)
         with self._phase("fetching start weights"):
-            self._fetch_weights()
+            self.start_weights = fetch_start_weights(
+                self.inputs.space,
+                self.layout.weights.resolve(),
+                lambda source: self.display.event(f"start weights {source.tag}: {source.file}"),
+            )
         with self._phase("reading images"):
             self._fill_cache()
         best = self.engine.best()
@@ -134,16 +137,6 @@ class Run:
         finally:
             seconds = time.monotonic() - began
             self.engine.phase(name, seconds, gpus * seconds)
-
-    def _fetch_weights(self) -> None:
-        """Finds all start weights that the space may ask for, once, so that no trial fails for them."""
-        space = self.inputs.space
-        for weights in map(str, space.values_of("weights")):
-            for backbone in map(str, space.values_of("backbone")):
-                spec = ModelSpec(backbone=backbone, se_reduction=None, image_px=min(self.inputs.stored_px_by_size()))
-                source = fetch_weights(spec, weights)
-                if source.file is not None:
-                    self.display.event(f"start weights {source.tag}: {source.file}")
 
     def _fill_cache(self) -> None:
         """Decodes the images at the size that the first trials need; other sizes follow on the worker that needs them."""
@@ -219,6 +212,7 @@ class Run:
             num_workers=num_cores(),
             max_unreadable_fraction=self.config.data.max_unreadable_fraction,
             gpus=resources.gpus,
+            start_weights=self.start_weights,
             plugins=self.config.plugins,
         )
 
@@ -238,6 +232,7 @@ class Run:
             precision=self.config.train.precision,
             num_workers=num_cores(),
             max_unreadable_fraction=self.config.data.max_unreadable_fraction,
+            start_weights=self.start_weights,
             plugins=self.config.plugins,
         )
         with self._phase("retraining", resources.gpus):

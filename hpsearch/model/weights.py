@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from hpsearch.errors import InputError
 from hpsearch.model.backbones import BUILD_ERRORS, ModelSpec, normalisation, registered_backbones
 from hpsearch.model.detector import Detector
+from hpsearch.model.packaged_weights import named_by_order
 from hpsearch.model.squeeze import start_open
-from hpsearch.model.weight_sources import fetch_weights
+from hpsearch.model.weight_sources import WeightsSource, fetch_weights
 
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Keys under which training scripts keep the tensors inside their checkpoints, the preferred first."""
@@ -37,7 +38,7 @@ class WeightsReport:
     """What became of the start weights."""
 
     tag: str
-    """`none`, timm's name with weight tag, or the path that was given."""
+    """`none`, timm's name with weight tag, the package's name and version, or the path that was given."""
     kept: tuple[str, ...]
     """Tensors of the network that were filled."""
     fresh: tuple[str, ...]
@@ -52,26 +53,31 @@ class WeightsReport:
         return f"{self.tag}: {len(self.kept)} of {len(self.kept) + len(self.fresh)} tensors kept{fresh}"
 
 
-def load_weights(model: Detector, spec: ModelSpec, weights: str) -> WeightsReport:
+def load_weights(model: Detector, spec: ModelSpec, weights: str, source: WeightsSource | None = None) -> WeightsReport:
     """Fills `model` with start weights as far as names and shapes agree; the classifier stays fresh.
 
     Position embeddings and the like are brought to the image size by timm's own filters. SE gates that nothing fills are
-    opened, see `squeeze.start_open`. With hub weights `model` normalises as they were trained.
+    opened, see `squeeze.start_open`. With published weights `model` normalises as they were trained.
 
     Args:
         model: made by `build(spec)`.
         spec: what it was made from.
-        weights: `none`, `in1k`, or the path of a weight file.
+        weights: `none`, `in1k`, `any`, a weight tag, or the path of a weight file.
+        source: where they were found; None: they are looked for now.
 
     Raises:
         InputError: the weights cannot be found or read, or nothing in them fits.
     """
-    source = fetch_weights(spec, weights)
+    source = source or fetch_weights(spec.backbone, weights)
     own = model.network.state_dict()
     if source.file is None:
         return WeightsReport(tag=source.tag, kept=(), fresh=tuple(own), unused=())
-    found = _native(read_tensors(source.file), model.network, spec, source.file)
     classifier = _classifier_tensors(model.network)
+    tensors = read_tensors(source.file)
+    if source.named_by_order:
+        found = named_by_order(tensors, own, classifier)
+    else:
+        found = _native(tensors, model.network, spec, source.file)
     fitting = {
         name: tensor
         for name, tensor in found.items()
@@ -85,8 +91,8 @@ def load_weights(model: Detector, spec: ModelSpec, weights: str) -> WeightsRepor
     model.network.load_state_dict(fitting, strict=False)
     fresh = tuple(name for name in own if name not in fitting)
     start_open(model.network, set(fresh))
-    if weights == "in1k":
-        model.set_normalisation(normalisation(spec.backbone, source.tag.partition(".")[2]))
+    if source.normalised_as:
+        model.set_normalisation(normalisation(spec.backbone, source.normalised_as))
     return WeightsReport(
         tag=source.tag, kept=tuple(fitting), fresh=fresh, unused=tuple(name for name in found if name not in fitting)
     )

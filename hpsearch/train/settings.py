@@ -33,7 +33,8 @@ class TrialSettings:
     backbone: str = _text("resnet18")
     """timm name, or one that a plugin registered."""
     weights: str = _text("none")
-    """Start weights: `none`, `in1k` (from timm's hub or cache), or the path of a weight file."""
+    """Start weights: `none`; `in1k` or `any` (timm's first choice that saw ImageNet-1k only, or whatever it saw), from the
+    hub, its cache or an installed package; a weight tag of timm's; or the path of a weight file."""
     se_reduction: int | None = _int(None, 1, 256, none_allowed=True)
     """Squeeze-and-Excitation reduction r; None: the backbone as timm builds it, for a plain ResNet without SE."""
     image_px: int = _int(224, 32, 1024, multiple_of=32)

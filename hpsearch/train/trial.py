@@ -29,6 +29,7 @@ from hpsearch.data.training_data import LabelledImages, TrainingData
 from hpsearch.errors import DivergedError
 from hpsearch.metrics import score
 from hpsearch.model.backbones import build, count_parameters
+from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.model.weights import load_weights
 from hpsearch.train.augment import build_augmentation
 from hpsearch.train.checkpoint import read_checkpoint, write_checkpoint
@@ -91,9 +92,12 @@ class TrialTrainer:
         device: str = "cpu",
         precision: Precision = "auto",
         checkpoint: Path | None = None,
+        start_weights: WeightsSource | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
         """Builds the network, and goes on from `checkpoint` where it holds this configuration with this seed.
+
+        `start_weights` says where the weights of `settings.weights` lie; None: they are looked for on this machine.
 
         Raises:
             InputError: unknown backbone or augmentation, or start weights that cannot be had.
@@ -105,6 +109,7 @@ class TrialTrainer:
         self._device = torch.device(device)
         self._dtype = compute_type(precision, self._device)
         self._checkpoint = checkpoint
+        self._start_weights = start_weights
         self._on_progress = on_progress
         self._batch_size = settings.batch_size
         self._num_steps = math.ceil(full_budget(settings, len(data.train)) / self._batch_size)
@@ -119,7 +124,7 @@ class TrialTrainer:
         self.num_parameters = count_parameters(spec)
         torch.manual_seed(self._seed)
         model = build(spec)
-        self.weights = load_weights(model, spec, self.settings.weights)
+        self.weights = load_weights(model, spec, self.settings.weights, self._start_weights)
         log.info("%s, %s parameters, %s", self.settings.backbone, f"{self.num_parameters:,}", self.weights)
         self._network: nn.Module = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._augmentation = build_augmentation(self.settings.augment, self.settings.image_px)
