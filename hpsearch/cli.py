@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from hpsearch.config import nearest
 from hpsearch.errors import EXIT_INTERRUPTED, HpsearchError, InputError
@@ -18,7 +19,7 @@ SPACES = Path(__file__).parent / "search_spaces"
 class Parser(argparse.ArgumentParser):
     """An argument parser that names the nearest known option for a mistyped one."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         """Ends with exit code 2, like every wrong input."""
         known = [option for action in self._actions for option in action.option_strings]
         unknown = next((word for word in message.split() if word.startswith("--")), "")

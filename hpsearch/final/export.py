@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import InputError
+from hpsearch.files import replacing
 from hpsearch.judge.scores import split_result
 from hpsearch.layout import MODEL_DESCRIPTION, MODEL_WEIGHTS
 
@@ -58,14 +58,11 @@ def write_export(directory: Path, module: nn.Module, description: ModelDescripti
     """Writes both files, each atomically, the description last: where it stands, the export is whole."""
     from safetensors.torch import save_file
 
-    directory.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    partial = directory / f".{MODEL_WEIGHTS}.partial"
-    save_file(tensors, partial)
-    os.replace(partial, directory / MODEL_WEIGHTS)  # noqa: PTH105
-    partial = directory / f".{MODEL_DESCRIPTION}.partial"
-    partial.write_text(json.dumps({"format": FORMAT, **asdict(description)}, indent=2) + "\n")
-    os.replace(partial, directory / MODEL_DESCRIPTION)  # noqa: PTH105
+    with replacing(directory / MODEL_WEIGHTS) as partial:
+        save_file(tensors, partial)
+    with replacing(directory / MODEL_DESCRIPTION) as partial:
+        partial.write_text(json.dumps({"format": FORMAT, **asdict(description)}, indent=2) + "\n")
 
 
 def export_trained(

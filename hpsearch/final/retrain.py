@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.data.training_data import open_training_data
+from hpsearch.files import replacing
 from hpsearch.final.export import export_trained
 from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.train.plugins import import_plugins
@@ -140,6 +140,5 @@ class _Curve:
         metrics["images_per_second"] = result.images_per_second
         point = {"images": result.images, "value": metrics[objective], "seconds": result.seconds, "metrics": metrics}
         self.points = [*(one for one in self.points if one["images"] < result.images), point]
-        partial = self._file.with_suffix(".partial")
-        partial.write_text(json.dumps(self.points))
-        os.replace(partial, self._file)  # noqa: PTH105
+        with replacing(self._file) as partial:
+            partial.write_text(json.dumps(self.points))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hpsearch.errors import InputError
+from hpsearch.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,15 +25,12 @@ def write_submission(file: Path, names: Sequence[str], probabilities_n: NDArray[
     Raises:
         InputError: a rule of `submission_problems` is broken; `file` is then not written.
     """
-    partial = file.with_name(f".{file.name}.partial")
-    file.parent.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame({HEADER[0]: list(names), HEADER[1]: probabilities_n.astype(np.float64)})
-    table.to_csv(partial, index=False, float_format="%.6f", lineterminator="\n")
-    problems = submission_problems(partial, names)
-    if problems:
-        partial.unlink()
-        raise InputError(f"{file}: not a valid submission: {'; '.join(problems)}.")
-    os.replace(partial, file)  # noqa: PTH105 - Path.replace is the same call; the name says that it is atomic
+    with replacing(file) as partial:
+        table.to_csv(partial, index=False, float_format="%.6f", lineterminator="\n")
+        problems = submission_problems(partial, names)
+        if problems:
+            raise InputError(f"{file}: not a valid submission: {'; '.join(problems)}.")
 
 
 def submission_problems(file: Path, names: Sequence[str]) -> list[str]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from hpsearch.files import write_text
 from hpsearch.job.last_words import last_words
 from hpsearch.job.spending import gpu_hours
 from hpsearch.judge.scores import split_result
 from hpsearch.layout import MODEL_DESCRIPTION, BestResult, Result, RunLayout
-from hpsearch.report.files import write_text
 from hpsearch.report.provenance import provenance
 from hpsearch.report.rebuild import write_page_of
 from hpsearch.report.result import read_result, write_result

@@ -6,8 +6,8 @@ import json
 from typing import Any, NotRequired, cast, get_origin, get_type_hints
 
 from hpsearch.errors import InputError
+from hpsearch.files import write_text
 from hpsearch.layout import Result, RunLayout
-from hpsearch.report.files import write_text
 from hpsearch.search.types import TrialState
 
 

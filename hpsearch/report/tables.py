@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.errors import InputError
+from hpsearch.files import write_text
 from hpsearch.layout import RunLayout
 from hpsearch.report.facts import objective_of
-from hpsearch.report.files import write_text
 from hpsearch.report.summary import state_of
 from hpsearch.search.fold import Study
 from hpsearch.search.types import TrialState

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import struct
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from hpsearch.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +25,8 @@ def write_checkpoint(file: Path, identity: str, state: dict[str, Any]) -> None:
     Raises:
         OSError: the disk is full or gone; the old file is still there.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            torch.save({"format": FORMAT, "identity": identity, "state": state}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(file) as partial, partial.open("wb") as stream:
+        torch.save({"format": FORMAT, "identity": identity, "state": state}, stream)
 
 
 def read_checkpoint(file: Path, identity: str) -> dict[str, Any] | None:

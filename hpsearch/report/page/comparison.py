@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpsearch.config import flatten
+from hpsearch.files import write_text
 from hpsearch.report import wording
-from hpsearch.report.files import write_text
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, axis, hover
 from hpsearch.report.page.render import render

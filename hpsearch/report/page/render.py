@@ -10,10 +10,10 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from hpsearch.files import write_text
 from hpsearch.layout import RunLayout
 from hpsearch.report import wording
 from hpsearch.report.facts import parameter_limit
-from hpsearch.report.files import write_text
 from hpsearch.report.page import curves, detector, effects, history, parallel, spending, trial_rows
 from hpsearch.report.page.best_curves import best_figures
 from hpsearch.report.page.configuration import fixed_settings, searched_settings

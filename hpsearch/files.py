@@ -1,0 +1,47 @@
+"""Files that are replaced whole: a reader sees the old content or the new one, never a part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hpsearch.errors import StorageError
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A path to write instead of `file`; what was written there gets its name, the data being on disk before.
+
+    Where the block raises, `file` stays as it was and nothing is left beside it.
+
+    Raises:
+        OSError: the directory cannot be written, or the disk is full.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Two processes may write the same file, a worker that was given up and its successor for instance.
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Replaces `file` of a run directory by `text` (UTF-8).
+
+    Raises:
+        StorageError: the directory cannot be written, or the disk is full; an older `file` is then still whole.
+    """
+    try:
+        with replacing(file) as partial:
+            partial.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise StorageError(
+            f"{file} cannot be written: {error.strerror}. Free space or make the directory writable; "
+            f"`python -m hpsearch.report {file.parent}` then writes it again."
+        ) from error
