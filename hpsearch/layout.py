@@ -92,11 +92,6 @@ class RunLayout:
         return self.root / "weights"
 
     @property
-    def data(self) -> Path:
-        """The sample set, where the run made it itself."""
-        return self.root / "data"
-
-    @property
     def tune(self) -> Path:
         """What Ray Tune writes for itself; removable."""
         return self.root / ".tune"

@@ -19,7 +19,7 @@ from hpsearch.metrics import score
 from hpsearch.train import trial
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import TrialSettings
-from hpsearch.train.trial import TrialTrainer, train_trial
+from hpsearch.train.trial import TrialTrainer
 
 SETTINGS = TrialSettings(
     backbone="test_resnet",
@@ -48,7 +48,7 @@ def data() -> TrainingData:
 def trained(
     data: TrainingData, rungs: tuple[int, ...], settings: TrialSettings = SETTINGS, **options: object
 ) -> list[RungResult]:
-    return list(train_trial(settings, data, rungs=rungs, **{"seed": 3, **options}))
+    return list(TrialTrainer(settings, data, **{"seed": 3, **options}).run(rungs))
 
 
 def assert_same(one: RungResult, other: RungResult) -> None:
@@ -129,7 +129,7 @@ def test_a_rung_that_was_reached_but_not_reported_is_yielded_again_without_train
 
 
 def test_the_checkpoint_is_written_before_its_rung_is_yielded(data: TrainingData, tmp_path: Path) -> None:
-    for result in train_trial(SETTINGS, data, rungs=(32, 64, 96), seed=3, checkpoint=tmp_path / "c.pt"):
+    for result in TrialTrainer(SETTINGS, data, seed=3, checkpoint=tmp_path / "c.pt").run((32, 64, 96)):
         assert TrialTrainer(SETTINGS, data, seed=3, checkpoint=tmp_path / "c.pt").images_seen == result.images
 
 
@@ -264,7 +264,7 @@ def test_progress_is_told_every_few_seconds(data: TrainingData, monkeypatch: pyt
 
 
 def test_a_trial_that_is_closed_between_rungs_leaves_no_thread(data: TrainingData) -> None:
-    results = train_trial(SETTINGS, data, rungs=(32, 96), seed=3)
+    results = TrialTrainer(SETTINGS, data, seed=3).run((32, 96))
     next(results)
     results.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "hpsearch-batches"]

@@ -54,7 +54,6 @@ class CurveTask:
         self.name = f"ftpfn-{index}"
         self.space: dict[str, Any] = {f"x{i}": {"low": 0.0, "high": 1.0} for i in range(NUM_DIMENSIONS)}
         self._index = index
-        self._noise = np.random.default_rng([index, 1])
         with _seeded(index):
             self._prior = _prior_module().DatasetPrior(NUM_DIMENSIONS, NUM_CURVE_NUMBERS)
         configs_nd = np.random.default_rng([index, 2]).uniform(size=(NUM_REFERENCES, NUM_DIMENSIONS))

@@ -42,14 +42,7 @@ class Cluster:
 
     address: str
     """As given; empty: a Ray of our own."""
-    owned: bool
-    """Whether `close` disconnects, and ends what `connect` started."""
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-
-    @property
-    def is_local(self) -> bool:
-        """A Ray of our own inside this machine."""
-        return not self.address
 
     def nodes(self) -> list[NodeResources]:
         """The live nodes, and what Ray may hand out of each."""
@@ -93,9 +86,9 @@ def connect(address: str, *, tune_dir: Path, plugins: Sequence[str] = ()) -> Clu
         ClusterError: nothing answers at the address, the token is missing or wrong, or Ray does not start.
     """
     if ray.is_initialized():
-        return Cluster(address=address, owned=False)
+        return Cluster(address=address)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    cluster = Cluster(address=address, owned=True)
+    cluster = Cluster(address=address)
     try:
         if address:
             _join(address, plugins)

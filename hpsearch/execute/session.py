@@ -108,11 +108,6 @@ class SearchSession:
         """Nothing is live and nothing will be handed out."""
         return not self._live and (self._ending is not None or self.error is not None)
 
-    @property
-    def num_live(self) -> int:
-        """Stretches that a worker has or waits for."""
-        return len(self._live)
-
     def interrupt(self) -> None:
         """Ctrl-C: hand out nothing more, stop what is in flight."""
         self._ending = Ending.INTERRUPTED

@@ -39,9 +39,6 @@ class RunnerError:
     """What making it raised."""
 
 
-Answer = RungReport | Verdict | RunnerError
-
-
 class StretchTrainable(tune.Trainable):
     """Runs stretches in one process; a stretch is Tune's trial, a rung its result."""
 

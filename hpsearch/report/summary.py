@@ -55,11 +55,6 @@ class StudySummary:
     num_trials: int
     """Trials suggested."""
 
-    @property
-    def top_images(self) -> int:
-        """Images of the top rung."""
-        return self.rungs[-1].images if self.rungs else 0
-
 
 def state_of(trial: TrialState) -> str:
     """One word: `running`, an outcome, or `waiting` for a trial whose stretch is still to be handed out."""

@@ -55,24 +55,6 @@ OnProgress = Callable[[int, float], None]
 """Told images seen and images per second of late, every few seconds."""
 
 
-def train_trial(
-    settings: TrialSettings,
-    data: TrainingData,
-    *,
-    rungs: tuple[int, ...],
-    seed: int,
-    device: str = "cpu",
-    precision: Precision = "auto",
-    checkpoint: Path | None = None,
-    on_progress: OnProgress | None = None,
-) -> Iterator[RungResult]:
-    """Trains one configuration, see `TrialTrainer`, and yields a result at each of `rungs`."""
-    trainer = TrialTrainer(
-        settings, data, seed=seed, device=device, precision=precision, checkpoint=checkpoint, on_progress=on_progress
-    )
-    yield from trainer.run(rungs)
-
-
 class TrialTrainer:
     """One configuration in training.
 
