@@ -1,0 +1,35 @@
+"""The image is pinned, runs without root, and names only files that there are."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = ROOT / "cluster" / "docker" / "Dockerfile"
+TEXT = DOCKERFILE.read_text()
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, str(DOCKERFILE)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_base_and_packages_are_pinned() -> None:
+    bases = re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE)
+    assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base) for base in bases)
+    assert "PIP_CONSTRAINT=constraints.txt pip install --no-cache-dir ." in TEXT
+
+
+def test_it_runs_without_root_and_holds_no_token() -> None:
+    assert re.findall(r"^USER (\S+)", TEXT, re.MULTILINE) == ["1000"]
+    assert "RAY_AUTH_MODE=token" in TEXT
+    assert not re.search(r"RAY_AUTH_TOKEN\b", TEXT)
+
+
+def test_everything_that_is_copied_exists_and_is_sent_to_docker() -> None:
+    copied = {name for line in re.findall(r"^COPY (.+) \S+$", TEXT, re.MULTILINE) for name in line.split()}
+    assert {name for name in copied if not (ROOT / name).exists()} == set()
+    sent = set(re.findall(r"^!(\S+)$", DOCKERFILE.with_name("Dockerfile.dockerignore").read_text(), re.MULTILINE))
+    assert copied == sent
