@@ -175,6 +175,8 @@ class RunConfig:
     """What happens after the search."""
     plugins: tuple[str, ...] = ()
     """Python modules that register backbones or augmentations, imported on every node."""
+    warm_start: tuple[str, ...] = ()
+    """Run directories of earlier studies, whose trials the sampler is told of."""
 
 
 def config_from(tree: dict[str, Any]) -> RunConfig:
@@ -184,12 +186,13 @@ def config_from(tree: dict[str, Any]) -> RunConfig:
     for name, value in tree.items():
         section = hints.get(name)
         values[name] = section(**value) if dataclasses.is_dataclass(section) and isinstance(section, type) else value
-    return RunConfig(**{**values, "plugins": tuple(values.get("plugins", ()))})
+    lists = {name: tuple(values.get(name, ())) for name in ("plugins", "warm_start")}
+    return RunConfig(**{**values, **lists})
 
 
 OPERATIONAL = frozenset(
     {
-        *("name", "out", "address", "budget", "resources", "train", "final"),
+        *("name", "out", "address", "budget", "resources", "train", "final", "warm_start"),
         *("space", "data.source", "data.cache_dir", "data.max_unreadable_fraction"),
     }
 )

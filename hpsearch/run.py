@@ -38,6 +38,7 @@ def parser() -> Parser:
     add("--trials", type=int, metavar="N", help=f"trials to start at most; default: {DEFAULT_TRIALS} where no budget is given")
     add("--minutes", type=float, metavar="M", help="wall minutes of the whole command, restarts and retraining included")
     add("--gpu-hours", type=float, metavar="H", help="GPU hours of trials and retraining, over restarts")
+    add("--warm-start", nargs="+", metavar="RUN", help="runs over the same parameters whose trials the sampler is told of")
     add("--seed", type=int, metavar="S", help="seed of sampler, splits and training; default: 0")
     add(
         "--display",
@@ -54,7 +55,7 @@ def requested(options: argparse.Namespace) -> RunConfig:
     budget = BudgetConfig(trials=options.trials, minutes=options.minutes, gpu_hours=options.gpu_hours)
     names = ("space", "name", "out", "address", "seed")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    config = RunConfig(budget=budget, **given)
+    config = RunConfig(budget=budget, warm_start=tuple(options.warm_start or ()), **given)
     return dataclasses.replace(config, data=DataConfig(source=options.data)) if options.data is not None else config
 
 

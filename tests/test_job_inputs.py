@@ -1,3 +1,5 @@
+import contextlib
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -5,6 +7,10 @@ import pytest
 from hpsearch.config import DataConfig, RunConfig
 from hpsearch.errors import InputError
 from hpsearch.job.inputs import cache_directory, configured, read_inputs, split_overrides
+from hpsearch.search.engine import Engine
+from hpsearch.search.journal import Journal
+from hpsearch.search.space import Space
+from hpsearch.search.types import EngineConfig
 from tests.small_set import SPACE, make_competition
 
 
@@ -33,6 +39,24 @@ def test_images_are_stored_with_room_for_the_largest_crop_of_the_space(config: R
     inputs = read_inputs(config, {"augment.crop.mode": "ratio", "augment.crop.ratio": 1.25})
     assert inputs.stored_px_by_size() == {32: 40}
     assert read_inputs(config, {}).stored_px_by_size() == {32: 32}
+
+
+def test_a_warm_start_from_what_is_no_run_is_refused(config: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is no run directory: it has no journal\.jsonl"):
+        read_inputs(dataclasses.replace(config, warm_start=(str(tmp_path),)), {})
+
+
+def test_a_warm_start_from_the_run_itself_is_refused(config: RunConfig) -> None:
+    with pytest.raises(InputError, match="this is the run itself"):
+        read_inputs(dataclasses.replace(config, name="mine", warm_start=("runs/mine",)), {})
+
+
+def test_a_warm_start_from_a_study_of_other_parameters_is_refused(config: RunConfig, tmp_path: Path) -> None:
+    other = Space.from_dict({"temperature": {"low": 0, "high": 1}})
+    with contextlib.closing(Journal(tmp_path / "journal.jsonl")) as journal:
+        Engine.open(other, EngineConfig(rungs=(1,), num_trials=1), journal).next(0)
+    with pytest.raises(InputError, match=r"--warm-start .*: none of its trials has a parameter that this space searches"):
+        read_inputs(dataclasses.replace(config, warm_start=(str(tmp_path),)), {})
 
 
 def test_the_sample_set_is_made_where_no_data_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

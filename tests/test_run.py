@@ -152,6 +152,15 @@ def test_a_greater_budget_continues_the_same_study(study: Path, here: Path) -> N
     assert len(rungs) == len(set(rungs))
 
 
+def test_a_warm_start_tells_the_sampler_of_an_earlier_study(study: Path, here: Path) -> None:
+    again = [option if option != "study" else "warm" for option in options(here, "--trials", 1)]
+    said = hpsearch("run", *again, "--display", "plain", "--warm-start", study)
+    earlier = [event for event in read_events(here / "warm" / "journal.jsonl") if event["event"] == "earlier"]
+    tried = [event["trial"] for event in read_events(study / "journal.jsonl") if event["event"] == "suggested"]
+    assert sorted(event["trial"] for event in earlier) == tried
+    assert f"the sampler knows {len(tried)} trials of earlier studies" in said.stdout + said.stderr
+
+
 def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(here: Path) -> None:
     words = [sys.executable, "-m", "hpsearch.run", "--data", here / "data", "--space", here / "space.yaml", "--out", here]
     words += ["--name", "stopped", "--trials", "4", "--set", "fixed.images_per_trial=600"]

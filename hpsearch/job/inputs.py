@@ -12,11 +12,12 @@ import yaml
 from hpsearch.cli import find_space
 from hpsearch.config import DataConfig, Params, RunConfig, config_from, parse_value, with_overrides
 from hpsearch.errors import InputError
+from hpsearch.layout import RunLayout
 from hpsearch.train.settings import TrialSettings, full_budget, known_parameters, settings_from
 
 if TYPE_CHECKING:
     from hpsearch.data.dataset import Dataset
-    from hpsearch.layout import RunLayout
+    from hpsearch.search.fold import Study
     from hpsearch.search.space import Space
 
 DEFAULT_SPACE = "quickstart"
@@ -38,6 +39,8 @@ class Inputs:
     """Full budget of a trial."""
     rungs: tuple[int, ...]
     """Images at each rung."""
+    earlier: dict[str, Study]
+    """Run directory → the study there, for a warm start."""
 
     def stored_px_by_size(self) -> dict[int, int]:
         """`image_px` → side at which its images are stored; one for all trials of a size, so that they share a cache."""
@@ -105,7 +108,33 @@ def read_inputs(config: RunConfig, fixed: dict[str, Any]) -> Inputs:
     check_start_weights(space, config.train.weights_policy)
     dataset = read_dataset(config.data, config.seed)
     images = full_budget_of(space.fixed, len(dataset.train))
-    return Inputs(config=config, dataset=dataset, space=space, images_per_trial=images, rungs=config.search.rungs(images))
+    return Inputs(
+        config=config,
+        dataset=dataset,
+        space=space,
+        images_per_trial=images,
+        rungs=config.search.rungs(images),
+        earlier=earlier_studies(config, space) if config.warm_start else {},
+    )
+
+
+def earlier_studies(config: RunConfig, space: Space) -> dict[str, Study]:
+    """The studies that `--warm-start` names, by their run directory.
+
+    Raises:
+        InputError: one of them is no run, is this run itself, or has none of the parameters of `space`.
+    """
+    from hpsearch.report.rebuild import run_events
+    from hpsearch.search.fold import fold
+    from hpsearch.search.warm_start import earlier_events
+
+    studies: dict[str, Study] = {}
+    for directory in (Path(given).resolve() for given in config.warm_start):
+        if directory == (Path(config.out) / config.name).resolve():
+            raise InputError(f"--warm-start {directory}: this is the run itself, which knows its own trials. Leave it out.")
+        studies[str(directory)] = fold(run_events(RunLayout(directory)))
+        earlier_events(space, studies[str(directory)], str(directory), config.seed)
+    return studies
 
 
 def read_dataset(data: DataConfig, seed: int) -> Dataset:

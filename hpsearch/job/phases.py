@@ -87,7 +87,7 @@ class Run:
             num_trials=self.config.budget.trials,
         )
         same = {**identity(self.config), "data.fingerprint": self.inputs.dataset.fingerprint}
-        engine = Engine.open(self.inputs.space, config, journal, identity=same)
+        engine = Engine.open(self.inputs.space, config, journal, identity=same, earlier=self.inputs.earlier)
         self.earlier_seconds = engine.study.driven_seconds
         write_config(self.layout, self.inputs)
         return engine
@@ -95,6 +95,8 @@ class Run:
     def _phases(self) -> int:
         for note in self.inputs.dataset.notes:
             self.display.event(note)
+        if self.engine.study.earlier:
+            self.display.event(f"warm start: the sampler knows {len(self.engine.study.earlier)} trials of earlier studies")
         with self._phase("fetching start weights"):
             self.start_weights = fetch_start_weights(
                 self.inputs.space,
