@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpsearch.bench.search_quality import OWN, PEERS, SUITES, Case, Results, run_cases, task_indices
 from hpsearch.bench.search_table import as_text, collect, make_rows, write_json, write_plot
+from hpsearch.bench.train_command import add_train
 from hpsearch.cli import Parser, guarded
 from hpsearch.config import nearest
 from hpsearch.errors import InputError
@@ -24,9 +25,10 @@ def _command(argv: list[str]) -> int:
     parser = Parser(prog="python -m hpsearch.bench", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     _add_search(commands)
+    add_train(commands)
     arguments = parser.parse_args(argv)
-    code: int = arguments.run(arguments)
-    return code
+    print(arguments.run(arguments))
+    return 0
 
 
 def _add_search(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -49,7 +51,7 @@ def _add_search(commands: argparse._SubParsersAction[Parser]) -> None:
     search.set_defaults(run=_search)
 
 
-def _search(arguments: argparse.Namespace) -> int:
+def _search(arguments: argparse.Namespace) -> str:
     budgets = tuple(sorted(_numbers("--budgets", arguments.budgets, ",")))
     cases = _cases(arguments, budgets)
     results = Results(arguments.results)
@@ -59,12 +61,11 @@ def _search(arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"\r{done} of {num_missing} simulations ")
             sys.stderr.flush()
     rows = make_rows(collect(cases, results), budgets)
-    print(as_text(rows))
     if arguments.json:
         write_json(rows, arguments.json)
     if arguments.plot:
         write_plot(rows, arguments.plot)
-    return 0
+    return as_text(rows)
 
 
 def _cases(arguments: argparse.Namespace, budgets: tuple[int, ...]) -> list[Case]:

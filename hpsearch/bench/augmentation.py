@@ -24,6 +24,9 @@ from hpsearch.train.augment import build_augmentation
 if TYPE_CHECKING:
     from torch import Tensor
 
+Recipe = Mapping[str, Mapping[str, Any]]
+"""Augmentation → its parameters, as in a space file."""
+
 SEED_RECIPE: dict[str, dict[str, Any]] = {
     "crop": {"mode": "centre", "ratio": 1.21875},
     "hflip": {"p": 0.5},
@@ -52,6 +55,10 @@ FULL_RECIPE: dict[str, dict[str, Any]] = {
 class AugmentationSpeed:
     """Images per second of one core."""
 
+    name: str
+    """Of the recipe."""
+    source_px: int
+    """Side of the images that torchvision begins with."""
     image_px: int
     """Side of the output."""
     ours: float
@@ -69,6 +76,7 @@ def compare_augmentation(
     augment: Mapping[str, Mapping[str, Any]],
     image_px: int,
     *,
+    name: str = "",
     source_px: int | None = None,
     batch_size: int = 64,
     repeats: int = 7,
@@ -78,6 +86,7 @@ def compare_augmentation(
     Args:
         augment: a recipe of the augmentations that torchvision has too (all but gamma and RandAugment).
         image_px: side of the output.
+        name: of the recipe, for the result.
         source_px: side of the images that torchvision resizes first; None: they have the size that its crop wants.
         batch_size: images in one measurement.
         repeats: measurements of each; the medians are compared.
@@ -85,7 +94,8 @@ def compare_augmentation(
     ours = build_augmentation(augment, image_px)
     theirs = torchvision_pipeline(augment, image_px, resize=source_px is not None)
     images_bchw = _pictures(batch_size, ours.cache_px)
-    pil_images = [_pil(image_chw, source_px or _crop_source_px(augment, image_px)) for image_chw in images_bchw]
+    start_px = source_px or _crop_source_px(augment, image_px)
+    pil_images = [_pil(image_chw, start_px) for image_chw in images_bchw]
     keep_freed_memory()
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -102,7 +112,7 @@ def compare_augmentation(
     finally:
         torch.set_num_threads(num_threads)
     rates = {name: batch_size / statistics.median(values[1:]) for name, values in seconds.items()}
-    return AugmentationSpeed(image_px=image_px, ours=rates["ours"], torchvision=rates["theirs"])
+    return AugmentationSpeed(name=name, source_px=start_px, image_px=image_px, ours=rates["ours"], torchvision=rates["theirs"])
 
 
 def torchvision_pipeline(

@@ -23,8 +23,9 @@ def provenance() -> dict[str, Any]:
 def command() -> str:
     """The command line of this process, as a person would type it."""
     program = Path(sys.argv[0])
-    known = {"run", "trial", "report", "predict"}
-    name = f"python -m hpsearch.{program.stem}" if program.stem in known else program.name
+    stem = program.parent.name if program.stem == "__main__" else program.stem
+    known = {"run", "trial", "report", "predict", "bench"}
+    name = f"python -m hpsearch.{stem}" if stem in known else program.name
     return " ".join([name, *sys.argv[1:]])
 
 

@@ -49,7 +49,7 @@ def predict_probabilities(
         InfeasibleError: the memory does not even hold one image.
     """
     model.eval()
-    batch_size = min(len(images), max(FEWEST_IMAGES, PIXELS_PER_BATCH[device.type] // augmentation.image_px**2))
+    batch_size = evaluation_batch_size(len(images), augmentation.image_px, device)
     while True:
         try:
             return _predicted(model, augmentation, images, batch_size, device, dtype)
@@ -59,6 +59,11 @@ def predict_probabilities(
             raise InfeasibleError(f"evaluating one image of {augmentation.image_px} px does not fit the memory: {reason}")
         batch_size //= 2
         torch.cuda.empty_cache()
+
+
+def evaluation_batch_size(num_images: int, image_px: int, device: torch.device) -> int:
+    """Images that go through the network at once in an evaluation of `num_images`, memory permitting."""
+    return min(num_images, max(FEWEST_IMAGES, PIXELS_PER_BATCH[device.type] // image_px**2))
 
 
 @torch.inference_mode()
