@@ -2,6 +2,36 @@
 
 The package is read in the order of its flow: `data`, `model`, `train`, `judge`, `search`, `execute`, `final`, `report`, `run`.
 Importing it loads neither torch nor ray.
+
+Example:
+    detector = hpsearch.load("runs/faces/best")
+    print(detector.score("face.jpg"))
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hpsearch.final.scorer import Scorer
+
 __version__ = "0.1.0"
+
+
+def load(directory: str | Path, device: str = "") -> Scorer:
+    """The detector that a run has exported; its `score(path)` is P(deepfake) of an image file.
+
+    Args:
+        directory: The run directory, or its `best` folder.
+        device: `cpu`, `cuda`, `cuda:1`; empty: a GPU where there is one.
+
+    Raises:
+        hpsearch.errors.InputError: no export there, or its files do not fit each other.
+    """
+    from hpsearch.final.scorer import Scorer  # brings torch, which `import hpsearch` does without
+    from hpsearch.layout import MODEL_DESCRIPTION, RunLayout
+
+    given = Path(directory)
+    is_run = not (given / MODEL_DESCRIPTION).is_file() and RunLayout(given).best.is_dir()
+    return Scorer.load(RunLayout(given).best if is_run else given, device)

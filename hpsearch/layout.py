@@ -67,6 +67,11 @@ class RunLayout:
         return self.root / "val_predictions.csv"
 
     @property
+    def mistakes(self) -> Path:
+        """Pictures of the validation images that the retrained model got most wrong."""
+        return self.root / "mistakes"
+
+    @property
     def submission(self) -> Path:
         """`img_name,y_pred` for each name of the template."""
         return self.root / "submission.csv"
@@ -107,6 +112,13 @@ MODEL_WEIGHTS = "model.safetensors"
 
 MODEL_DESCRIPTION = "model.json"
 """Name of the description inside an export directory."""
+
+
+MODEL_ONNX = "model.onnx"
+"""Name of the same model for other runtimes inside an export directory."""
+
+MODEL_CARD = "README.md"
+"""Name of the model card inside an export directory."""
 
 
 class SplitResult(TypedDict):

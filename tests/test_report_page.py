@@ -26,7 +26,6 @@ from hpsearch.report.tables import Predictions
 from tests.report_studies import HOSTILE, make_run
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
-IMPORTANCE = {"lr": 0.6, "backbone": 0.3, "augment.jpeg.p": 0.1}
 SECTIONS = ["result", "search", "parameters", "budget", "detector", "trials", "reproduce"]
 FIGURES = [
     "history",
@@ -131,7 +130,7 @@ def probed(chromium: str, page: Path, folder: Path, *options: str) -> tuple[dict
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
     layout = make_run(tmp_path_factory.mktemp("page") / "faces <i>&amp;", 40)
-    rebuild(layout.root, IMPORTANCE)
+    rebuild(layout.root)
     return layout
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import InputError
 from hpsearch.files import replacing
 from hpsearch.judge.scores import split_result
-from hpsearch.layout import MODEL_DESCRIPTION, MODEL_WEIGHTS
+from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, MODEL_WEIGHTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,8 @@ def write_export(directory: Path, module: nn.Module, description: ModelDescripti
     """Writes both files, each atomically, the description last: where it stands, the export is whole."""
     from safetensors.torch import save_file
 
+    for made_from_it in (MODEL_DESCRIPTION, MODEL_ONNX, MODEL_CARD):
+        (directory / made_from_it).unlink(missing_ok=True)  # of other weights
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with replacing(directory / MODEL_WEIGHTS) as partial:
         save_file(tensors, partial)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from hpsearch.model.detector import Detector
+
 BATCH_SIZE = 128
 BATCHES_AHEAD = 2
 UNKNOWN = 0.5
@@ -35,19 +37,21 @@ UNKNOWN = 0.5
 
 
 class Scorer:
-    """An exported model, ready to score images.
+    """An exported model, ready to score images; `hpsearch.load` gives one.
 
-    Example:
-        scorer = Scorer.load(Path("runs/first/best"))
-        print(scorer.score("face.jpg"))
+    Attributes:
+        description: what `model.json` says.
+        model: images in [0, 1], normalised by itself, to two logits; in evaluation mode.
+        augmentation: gives the rule of size and crop.
     """
 
-    def __init__(self, description: ModelDescription, model: torch.nn.Module, device: str) -> None:
+    def __init__(self, description: ModelDescription, model: Detector, device: str) -> None:
         """Takes a model whose weights are loaded; `load` is what users want."""
         settings = settings_from(description.params)
         self.description = description
-        self._model = model.to(device).eval().to(memory_format=torch.channels_last)
-        self._augmentation = build_augmentation(settings.augment, settings.image_px)
+        model.to(device).to(memory_format=torch.channels_last)
+        self.model = model.eval()
+        self.augmentation = build_augmentation(settings.augment, settings.image_px)
         self._device = device
 
     @classmethod
@@ -79,7 +83,7 @@ class Scorer:
             UnreadableImageError: it cannot be decoded.
         """
         pixels_hwc = decode(str(path), self.description.stored_px)
-        return float(self._scored(torch.tensor(pixels_hwc)[None])[0])
+        return float(self.probabilities_of(torch.tensor(pixels_hwc)[None])[0])
 
     def probabilities(
         self,
@@ -101,16 +105,20 @@ class Scorer:
         num_done = 0
         for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers):
             if rows:
-                probabilities_n[rows] = self._scored(pixels_bhwc)
+                probabilities_n[rows] = self.probabilities_of(pixels_bhwc)
             unreadable += failed
             num_done += len(rows) + len(failed)
             on_progress(num_done, len(paths))
         return probabilities_n, unreadable
 
+    def inputs_of(self, pixels_bhwc: Tensor) -> Tensor:
+        """What the model sees of decoded images (uint8 RGB squares of `description.stored_px`): (b, c, h, w) in [0, 1]."""
+        return self.augmentation.evaluation(pixels_bhwc.to(self._device).permute(0, 3, 1, 2))
+
     @torch.inference_mode()
-    def _scored(self, pixels_bhwc: Tensor) -> NDArray[np.float64]:
-        images_bchw = self._augmentation.evaluation(pixels_bhwc.to(self._device).permute(0, 3, 1, 2))
-        probabilities_bk = torch.softmax(self._model(images_bchw).double(), dim=1)
+    def probabilities_of(self, pixels_bhwc: Tensor) -> NDArray[np.float64]:
+        """P(deepfake) of decoded images (uint8 RGB squares of `description.stored_px`), shape (b,)."""
+        probabilities_bk = torch.softmax(self.model(self.inputs_of(pixels_bhwc)).double(), dim=1)
         scored_b: NDArray[np.float64] = probabilities_bk[:, 1].cpu().numpy()
         return scored_b
 

@@ -23,6 +23,7 @@ from hpsearch.execute.worker_call import call_on_worker
 from hpsearch.final.retrain import RetrainJob, retrain
 from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
+from hpsearch.job.handover import complete_export
 from hpsearch.job.inputs import cache_directory, num_cores
 from hpsearch.job.record import Record, write_config
 from hpsearch.job.spending import Spending
@@ -113,6 +114,8 @@ class Run:
         if self.inputs.dataset.template is not None:
             with self._phase("predicting"):
                 self._submit()
+        with self._phase("describing the model"):
+            complete_export(self.layout, self.inputs.dataset, self.display)
         return EXIT_DONE
 
     def _on_ray(self) -> Ending:

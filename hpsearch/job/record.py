@@ -14,7 +14,7 @@ from hpsearch.files import write_text
 from hpsearch.job.last_words import last_words
 from hpsearch.job.spending import gpu_hours
 from hpsearch.judge.scores import split_result
-from hpsearch.layout import MODEL_DESCRIPTION, BestResult, Result, RunLayout
+from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, BestResult, Result, RunLayout
 from hpsearch.report.provenance import provenance
 from hpsearch.report.rebuild import write_page_of
 from hpsearch.report.result import read_result, write_result
@@ -138,6 +138,9 @@ class Record:
             "trials": layout.trials_csv,
             "tensorboard": layout.trials,
             "model": layout.best,
+            "onnx": layout.best / MODEL_ONNX,
+            "model_card": layout.best / MODEL_CARD,
+            "mistakes": layout.mistakes,
             "val_predictions": layout.val_predictions,
             "submission": layout.submission,
             "unreadable": layout.unreadable,

@@ -15,6 +15,7 @@ import yaml
 
 from hpsearch.errors import InputError
 from hpsearch.layout import Result, RunLayout
+from hpsearch.report.mistakes import read_mistakes
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.render import write_page
 from hpsearch.report.result import read_result
@@ -25,14 +26,10 @@ from hpsearch.search.journal import Event, read_events
 from hpsearch.search.journal_file import is_driven
 
 
-def rebuild(run: Path, importance: Mapping[str, float] | None = None) -> PageContent:
+def rebuild(run: Path) -> PageContent:
     """Writes tables and page of `run` again, and what its TensorBoard events lack; returns what the page tells.
 
     While a driver works on the run its TensorBoard events are left to it.
-
-    Args:
-        run: A run directory.
-        importance: Parameter → share of the variation that it explains; None: the page leaves that out.
 
     Raises:
         InputError: `run` is no run directory, or its study has not begun.
@@ -41,7 +38,7 @@ def rebuild(run: Path, importance: Mapping[str, float] | None = None) -> PageCon
     layout = RunLayout(run)
     events = run_events(layout)
     driven = is_driven(layout.journal)
-    content = dataclasses.replace(content_of(layout, events, importance), status=_status(read_result(layout), driven))
+    content = dataclasses.replace(content_of(layout, events), status=_status(read_result(layout), driven))
     if not driven:
         _write_tensorboard(layout, events, content)
     write_trials(layout, content.study)
@@ -49,32 +46,35 @@ def rebuild(run: Path, importance: Mapping[str, float] | None = None) -> PageCon
     return content
 
 
-def write_page_of(layout: RunLayout, importance: Mapping[str, float] | None = None) -> None:
+def write_page_of(layout: RunLayout) -> None:
     """Writes the page alone, from what the run directory holds; for the run's driver, who calls it now and then.
 
     Raises:
         InputError: one of its files is broken, or the study has not begun.
         StorageError: the run directory cannot be read or written.
     """
-    write_page(layout, content_of(layout, run_events(layout), importance))
+    write_page(layout, content_of(layout, run_events(layout)))
 
 
-def content_of(layout: RunLayout, events: list[Event], importance: Mapping[str, float] | None = None) -> PageContent:
+def content_of(layout: RunLayout, events: list[Event]) -> PageContent:
     """What the page tells of the study of `events`, with the result and the configuration that its directory holds.
 
     Raises:
         InputError: one of these files is broken.
     """
-    result = read_result(layout)
+    from hpsearch.search.importance import importance  # optuna takes half a second to import, which `status` can do without
+
+    result, study = read_result(layout), fold(events)
     return PageContent(
         name=layout.root.resolve().name,
-        study=fold(events),
+        study=study,
         made_at=datetime.now().astimezone(),
         status=result["status"] if result else "running",
         result=result,
         predictions=read_predictions(layout),
+        mistakes=read_mistakes(layout),
         config=_config(layout),
-        importance=importance or {},
+        importance=importance(study),
         path=_path(events),
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 from hpsearch.config import Objective
 from hpsearch.layout import Result
 from hpsearch.report.facts import SearchedParameter, objective_of, searched_parameters
+from hpsearch.report.mistakes import Mistake
 from hpsearch.report.quantities import Quantity, quantity
 from hpsearch.report.result import retrained
 from hpsearch.report.summary import StudySummary, summarise
@@ -33,6 +34,8 @@ class PageContent:
     """`result.json`; None while there is none."""
     predictions: Predictions | None = None
     """The retrained model's answers on the validation images; None while there are none."""
+    mistakes: tuple[Mistake, ...] = ()
+    """The worst of them, as pictures."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """`config.yaml`: command, commit, versions, hardware, configuration."""
     importance: Mapping[str, float] = field(default_factory=dict)

@@ -10,10 +10,12 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from hpsearch.data.dataset import DEEPFAKE, REAL
 from hpsearch.files import write_text
 from hpsearch.layout import RunLayout
 from hpsearch.report import wording
 from hpsearch.report.facts import parameter_limit
+from hpsearch.report.mistakes import Mistake, data_uri
 from hpsearch.report.page import curves, detector, effects, history, parallel, spending, trial_rows
 from hpsearch.report.page.best_curves import best_figures
 from hpsearch.report.page.configuration import fixed_settings, searched_settings
@@ -47,7 +49,7 @@ def render(template: str, **views: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": wording.duration, "large": wording.large, "value": wording.value}
+    environment.filters |= {"duration": wording.duration, "large": wording.large, "value": wording.value, "data_uri": data_uri}
     assets = {"css": Markup(_asset("page.css")), "script": Markup(_asset("page.js")), "plotly": Markup(get_plotlyjs())}
     return environment.get_template(template).render(**assets, **views)
 
@@ -74,6 +76,7 @@ def _views(content: PageContent) -> dict[str, Any]:
         "spending_sentence": spending.spending_sentence(content),
         "seconds": content.result["seconds"] if content.result else content.study.phases,
         "detector": _detector(content) if predictions is not None else None,
+        "mistakes": _mistakes(content),
         "trial_notes": notes_of_trials(content),
         "columns": trial_rows.columns(content),
         "rows": trial_rows.rows(content),
@@ -93,6 +96,13 @@ def _detector(content: PageContent) -> dict[str, Any]:
         "confusion": detector.confusion(predictions),
         "num_real": int((predictions.labels_n == 0).sum()),
     }
+
+
+def _mistakes(content: PageContent) -> dict[str, list[Mistake]]:
+    """Pictures by heading."""
+    groups = {"Real images, highest P(deepfake) first": REAL, "Deepfakes, lowest P(deepfake) first": DEEPFAKE}
+    found = {title: [one for one in content.mistakes if one.label == label] for title, label in groups.items()}
+    return {title: pictures for title, pictures in found.items() if pictures}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
