@@ -6,13 +6,16 @@ import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli import Parser, add_set_option, guarded
 from hpsearch.config import BudgetConfig, DataConfig, RunConfig
+from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
     import argparse
+
+    from hpsearch.job.phases import Run
 
 DEFAULT_TRIALS = 24
 """Trials of a run that names no budget."""
@@ -31,6 +34,7 @@ def parser() -> Parser:
         help="labelled images: the competition's layout, real/ and fake/, or a CSV; default: a sample set",
     )
     add("--space", metavar="FILE", help="what is searched: a path or the name of a shipped space; default: quickstart")
+    add("--retrain", type=Path, metavar="FILE", help="train the configuration of a model.json to the end, without a search")
     add("--name", help="name of the run directory; the same name continues the same study; default: a new one")
     add("--out", metavar="DIR", help="parent of run directories; default: runs")
     add("--address", help="Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a Ray inside this machine")
@@ -46,6 +50,8 @@ def parser() -> Parser:
         default="auto",
         help="how progress is shown; auto: a panel on a terminal, else lines",
     )
+    for mode, what in (("quiet", "show nothing while it runs"), ("json", "show events as JSON lines")):
+        add(f"--{mode}", dest="display", action="store_const", const=mode, help=f"{what}; the same as --display {mode}")
     add_set_option(options)
     return options
 
@@ -68,9 +74,9 @@ def with_defaults(config: RunConfig) -> RunConfig:
     return config if config.name else dataclasses.replace(config, name=new_name(config))
 
 
-def new_name(config: RunConfig) -> str:
-    """`<space>-<date>-<n>` with the first n that is free below `config.out`."""
-    stem = f"{Path(config.space or 'quickstart').stem}-{time.strftime('%Y%m%d')}"
+def new_name(config: RunConfig, what: str = "") -> str:
+    """`<space>-<date>-<n>` with the first n that is free below `config.out`; `what` stands in for the space."""
+    stem = f"{what or Path(config.space or 'quickstart').stem}-{time.strftime('%Y%m%d')}"
     return next(name for n in range(1, 10_000) if not (Path(config.out) / (name := f"{stem}-{n}")).exists())
 
 
@@ -81,6 +87,8 @@ def command(argv: list[str]) -> int:
     from hpsearch.job.inputs import configured, read_inputs
 
     config, fixed = configured(requested(options), options.overrides)
+    if options.retrain is not None:
+        return retrained(options, config, fixed, began)
     inputs = read_inputs(with_defaults(config), fixed)
     if options.plan:
         from hpsearch.job.plan import plan
@@ -89,7 +97,28 @@ def command(argv: list[str]) -> int:
         return 0
     from hpsearch.job.phases import Run
 
-    run = Run(inputs, display_mode=options.display, began=began)
+    return driven(Run(inputs, display_mode=options.display, began=began))
+
+
+def retrained(options: argparse.Namespace, config: RunConfig, fixed: dict[str, Any], began: float) -> int:
+    """Trains the configuration of `--retrain`; returns the exit code.
+
+    Raises:
+        InputError: an option that belongs to a search.
+    """
+    searching = ("space", "trials", "minutes", "gpu_hours")
+    named = [f"--{name.replace('_', '-')}" for name in searching if getattr(options, name) is not None]
+    named += ["--plan"] * options.plan
+    if named:
+        raise InputError(f"--retrain trains one known configuration, so {', '.join(named)} has no meaning; leave it out.")
+    from hpsearch.job.retrain_given import GivenRun, given_inputs
+
+    config = dataclasses.replace(config, budget=BudgetConfig(trials=1), name=config.name or new_name(config, "retrained"))
+    return driven(GivenRun(given_inputs(options.retrain, config, fixed), display_mode=options.display, began=began))
+
+
+def driven(run: Run) -> int:
+    """Does the whole job and prints how it ended; returns the exit code."""
     code = run.whole_job()
     print(run.last_words)
     return code

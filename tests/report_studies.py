@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from hpsearch.judge.intervals import auc_interval
 from hpsearch.layout import Result, RunLayout
@@ -126,6 +127,7 @@ def _finish(layout: RunLayout) -> None:
     scores = score(labels_n, probabilities_n)
     names = tuple(f"{index:032x}.jpg" for index in range(1000))
     write_predictions(layout, Predictions(names=names, labels_n=labels_n, probabilities_n=probabilities_n))
+    _picture_mistakes(layout, names)
     images = (2_000, 6_000, 12_000, 18_000)
     values = [value_at(best.params, at, 999) for at in images]
     rungs = [
@@ -161,3 +163,20 @@ def _finish(layout: RunLayout) -> None:
         "files": {"model": "best/model.safetensors", "submission": "submission.csv", "trials": "trials.csv"},
     }
     write_result(layout, result)
+
+
+def _picture_mistakes(layout: RunLayout, names: tuple[str, ...]) -> None:
+    """Pictures as a run leaves them; one name is hostile, one network has no heat."""
+    layout.mistakes.mkdir()
+    random = np.random.default_rng(2)
+    rows = ["img_name,target,y_pred,picture,heat"]
+    for number in range(14):
+        label, shown = int(number >= 8), HOSTILE.replace('"', '""') if number == 3 else names[number]
+        probability = abs(label - 0.99 + 0.05 * (number % 8))
+        heat = "" if number == 13 else f"{number:02d}-heat.jpg"
+        rows.append(f'"{shown}",{label},{probability:.3f},{number:02d}.jpg,{heat}')
+        for file, tone in ((f"{number:02d}.jpg", (150, 120, 100)), (heat, (230, 110, 60))):
+            if file:
+                pixels_hwc = random.normal(tone, 25, (20, 20, 3)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(pixels_hwc).resize((160, 160)).save(layout.mistakes / file, quality=80)
+    (layout.mistakes / "index.csv").write_text("\n".join(rows) + "\n")

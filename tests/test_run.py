@@ -107,6 +107,37 @@ def test_the_export_scores_the_validation_images_as_the_record_says(study: Path,
     assert scorer.score(paths[0]) == pytest.approx(probabilities_n[0], abs=1e-4)
 
 
+def test_the_export_comes_with_onnx_a_card_and_pictures_of_its_mistakes(study: Path) -> None:
+    assert sorted(file.name for file in (study / "best").iterdir()) == [
+        "README.md",
+        "model.json",
+        "model.onnx",
+        "model.safetensors",
+    ]
+    card = (study / "best" / "README.md").read_text()
+    assert "onnxruntime's answers on 24 of its validation images are torch's within" in card
+    pictures = sorted(file.name for file in (study / "mistakes").glob("*.jpg"))
+    assert len(pictures) == 48
+    page = (study / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 48
+
+
+def test_the_model_can_be_trained_again_without_a_search(study: Path, here: Path) -> None:
+    words = ["--retrain", study / "best" / "model.json", "--data", here / "data", "--out", here, "--name", "again"]
+    said = hpsearch("run", *words)
+    assert "retrained on the training images" in said.stdout
+    first, again = (json.loads((here / name / "best" / "model.json").read_text()) for name in ("study", "again"))
+    assert {**again["params"], "images_per_trial": 72} == {**first["params"], "images_per_trial": 72}
+    assert again["images_trained"] == first["images_trained"]
+    result = json.loads((here / "again" / "result.json").read_text())
+    assert result["status"] == "done"
+    assert result["val"]["num_images"] == 24
+    assert (here / "again" / "submission.csv").is_file()
+    assert len((here / "again" / "report.html").read_text()) > 1_000_000
+    refused = hpsearch("run", *words, "--trials", 3, expect=2)
+    assert "--trials has no meaning" in refused.stderr
+
+
 def test_tensorboard_reads_every_trials_parameters_and_auc(study: Path) -> None:
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData

@@ -1,0 +1,68 @@
+"""`run --retrain best/model.json`: trains one known configuration to the end, without a search.
+
+It is a run like any other, with a journal, a page and an export; its study holds one trial, which is never compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from hpsearch.config import RunConfig
+from hpsearch.errors import InputError
+from hpsearch.execute.resources import TrialResources
+from hpsearch.execute.session import Ending
+from hpsearch.final.export import read_description
+from hpsearch.job.inputs import Inputs, read_dataset
+from hpsearch.job.phases import Run
+from hpsearch.layout import MODEL_DESCRIPTION
+from hpsearch.search.space import Space
+from hpsearch.search.types import Outcome, TrialState
+from hpsearch.train.plugins import import_plugins
+from hpsearch.train.vocabulary import TrainVocabulary
+
+
+def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs:
+    """What to train by a `model.json`: its configuration, for as many images as that model has seen.
+
+    Args:
+        file: A `model.json`, or the folder that holds it.
+        config: Options of this run.
+        fixed: Parameters that replace those of the file (`--set fixed.NAME=VALUE`).
+
+    Raises:
+        InputError: no such file, or a configuration that cannot be trained here.
+    """
+    if file.name != MODEL_DESCRIPTION and not file.is_dir():
+        raise InputError(
+            f"--retrain {file}: give the {MODEL_DESCRIPTION} of an export, for example runs/faces/best/{MODEL_DESCRIPTION}."
+        )
+    description = read_description(file if file.is_dir() else file.parent)
+    plugins = tuple(dict.fromkeys((*description.plugins, *config.plugins)))
+    import_plugins(plugins)
+    params = {**description.params, "images_per_trial": description.images_trained, **fixed}
+    space = Space.from_dict({"fixed": params, "start": [{}]}, TrainVocabulary())
+    images = int(params["images_per_trial"])
+    return Inputs(
+        config=dataclasses.replace(config, plugins=plugins),
+        dataset=read_dataset(config.data, config.seed),
+        space=space,
+        images_per_trial=images,
+        rungs=(images,),
+    )
+
+
+class GivenRun(Run):
+    """A run whose configuration is known."""
+
+    def _search(self, resources: TrialResources, whole: TrialResources) -> Ending:
+        """Journals the one trial, which the retraining trains."""
+        if not self.engine.study.trials:
+            stretch = self.engine.next(0)
+            assert stretch is not None, "a new study has a first trial"
+            self.engine.end(stretch.trial, Outcome.PAUSED, "given, not compared")
+        return Ending.FINISHED
+
+    def _best(self) -> TrialState:
+        return self.engine.study.trials[0]
