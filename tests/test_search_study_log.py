@@ -1,6 +1,13 @@
 """The Optuna view of a study: what a dashboard reads while the search runs, after it, and after a restart."""
 
+import json
 import logging
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +122,48 @@ def test_a_view_that_cannot_be_written_is_given_up_with_one_warning(tmp_path: Pa
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path}/nowhere/study.log: cannot be written any more (No such file or directory); the study itself goes on"
     ]
+
+
+@pytest.mark.slow
+def test_optuna_dashboard_answers_requests_while_the_search_runs(tmp_path: Path) -> None:
+    engine, view = opened(), StudyLog(tmp_path / "study.log", SPACE, "faces")
+    report(engine, 0.5)
+    report(engine, 0.9)
+    engine.next(0)
+    view.update(engine.study)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [
+        str(Path(sys.executable).with_name("optuna-dashboard")),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        str(tmp_path / "study.log"),
+    ]
+    dashboard = subprocess.Popen([*words, "--server", "wsgiref"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        studies = answered(f"http://127.0.0.1:{port}/api/studies")["study_summaries"]
+        assert [one["study_name"] for one in studies] == ["faces"]
+        engine.report(2, 10, 0.7)
+        view.update(engine.study)
+        trials = answered(f"http://127.0.0.1:{port}/api/studies/{studies[0]['study_id']}?after=0")["trials"]
+        assert [trial["state"] for trial in trials] == ["Running"] * 3
+        assert trials[1]["intermediate_values"] == [{"step": 10, "value": 0.9}]
+        assert trials[2]["intermediate_values"] == [{"step": 10, "value": 0.7}]
+    finally:
+        dashboard.terminate()
+        dashboard.wait()
+
+
+def answered(url: str) -> Any:
+    """What the dashboard's own interface says, once it is up."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline, "optuna-dashboard did not answer within a minute"
+            time.sleep(0.3)

@@ -8,6 +8,7 @@ JPEG, the resize to 128 px 0.5 ms (one core of the test machine), so a second JP
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,18 @@ def decode(path: str, px: int) -> NDArray[np.uint8]:
         raise UnreadableImageError(path, "not an image in a known format") from error
     except Exception as error:  # Pillow's parsers raise OSError, SyntaxError, ValueError, struct.error, … on broken files
         raise UnreadableImageError(path, str(error) or type(error).__name__) from error
+
+
+def readable_images(paths: Iterable[str], px: int, most: int) -> Iterator[NDArray[np.uint8]]:
+    """The first `most` images of `paths` that can be decoded, as `decode` gives them; the others are passed over."""
+    for path in paths:
+        if most == 0:
+            return
+        try:
+            yield decode(path, px)
+        except UnreadableImageError:
+            continue
+        most -= 1
 
 
 def _decode(content: bytes, px: int) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hpsearch.data.decode import UnreadableImageError, decode
+from hpsearch.data.decode import readable_images
 from hpsearch.errors import HpsearchError
 from hpsearch.files import replacing
 from hpsearch.final.scorer import Scorer
@@ -71,10 +71,12 @@ def write_onnx(directory: Path, paths: Sequence[str]) -> OnnxCheck:
     """
     scorer = Scorer.load(directory, "cpu")
     px = scorer.description.stored_px
-    pixels_bhwc = _readable(paths, px)
+    images = list(readable_images(paths, px, NUM_CHECKED))
+    if not images:
+        raise OnnxError("none of the images can be read, so model.onnx cannot be checked against torch.")
     with replacing(directory / MODEL_ONNX) as partial:
         _export(_Scoring(scorer.model, scorer.augmentation, px), px, partial)
-        return _compared(scorer, partial, pixels_bhwc)
+        return _compared(scorer, partial, np.stack(images))
 
 
 class _Scoring(nn.Module):
@@ -104,20 +106,6 @@ def evaluation_matrix(augmentation: Augmentation, stored_px: int) -> Tensor:
     rows_bchw = torch.eye(stored_px)[:, None, :, None].expand(stored_px, 3, stored_px, stored_px)
     columns_ho = torch.cat([augmentation.evaluation(row_bchw[None])[:, 0, :, 0] for row_bchw in rows_bchw])
     return columns_ho.T.contiguous()
-
-
-def _readable(paths: Sequence[str], px: int) -> NDArray[np.uint8]:
-    images: list[NDArray[np.uint8]] = []
-    for path in paths:
-        if len(images) == NUM_CHECKED:
-            break
-        try:
-            images.append(decode(path, px))
-        except UnreadableImageError:
-            continue
-    if not images:
-        raise OnnxError("none of the images can be read, so model.onnx cannot be checked against torch.")
-    return np.stack(images)
 
 
 def _export(module: nn.Module, px: int, file: Path) -> None:

@@ -115,7 +115,7 @@ class Run:
             with self._phase("predicting"):
                 self._submit()
         with self._phase("describing the model"):
-            complete_export(self.layout, self.inputs.dataset, self.display)
+            complete_export(self.layout, self.inputs.dataset, self.display, self.tensorboard)
         return EXIT_DONE
 
     def _on_ray(self) -> Ending:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,3 +81,10 @@ def text(tag: str, markdown: str) -> Summary:
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
     tensor = TensorProto(dtype=7, string_val=[markdown.encode()])  # 7: DT_STRING
     return Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
+
+
+def picture(tag: str, png: bytes) -> Summary:
+    """A summary for TensorBoard's images tab; `png` is a PNG file."""
+    width, height = struct.unpack(">II", png[16:24])  # of its first chunk
+    image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=png)
+    return Summary(value=[Summary.Value(tag=tag, image=image)])

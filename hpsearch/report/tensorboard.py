@@ -15,7 +15,7 @@ from tensorboard.plugins.hparams import metadata
 
 from hpsearch.config import Objective
 from hpsearch.layout import RunLayout
-from hpsearch.report.event_files import EventDirectory, scalars, text
+from hpsearch.report.event_files import EventDirectory, picture, scalars, text
 from hpsearch.report.facts import SearchedParameter, objective_of, searched_parameters
 from hpsearch.report.hparams import experiment, session_end, session_start
 from hpsearch.report.quantities import QUANTITIES, quantity, readings
@@ -85,6 +85,27 @@ class TensorBoardWriter:
         """
         directory = EventDirectory(self._layout.retrain / f"trial-{trial.number}")
         _TrialEvents(directory, self._objective, self._parameters).add(trial, time.time())
+
+    def described(
+        self, trial: TrialState, augmented_png: bytes, roc_png: bytes, confusion: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        """Writes what the retrained model saw and how it answers, beside its curves.
+
+        Args:
+            trial: The retraining.
+            augmented_png: Training images, each beside what augmentation makes of it.
+            roc_png: Its ROC curve on the validation images.
+            confusion: Class → answer at threshold 0.5 → images.
+
+        Raises:
+            StorageError: its directory cannot be written.
+        """
+        columns = list(next(iter(confusion.values())))
+        rows = [f"| {truth} | {' | '.join(f'{counts[one]:,}' for one in columns)} |" for truth, counts in confusion.items()]
+        table = "\n".join([f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}", *rows])
+        summaries = [picture("images/augmented", augmented_png), picture("val/roc", roc_png), text("val/confusion", table)]
+        directory = EventDirectory(self._layout.retrain / f"trial-{trial.number}")
+        directory.append([(trial.images, summary) for summary in summaries], time.time())
 
     def _events(self, trial: TrialState) -> _TrialEvents:
         if trial.number not in self._trials:
