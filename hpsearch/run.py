@@ -106,7 +106,7 @@ def retrained(options: argparse.Namespace, config: RunConfig, fixed: dict[str, A
     Raises:
         InputError: an option that belongs to a search.
     """
-    searching = ("space", "trials", "minutes", "gpu_hours")
+    searching = ("space", "warm_start", "trials", "minutes", "gpu_hours")
     named = [f"--{name.replace('_', '-')}" for name in searching if getattr(options, name) is not None]
     named += ["--plan"] * options.plan
     if named:

@@ -50,6 +50,7 @@ def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs
         space=space,
         images_per_trial=images,
         rungs=(images,),
+        earlier={},
     )
 
 
