@@ -17,7 +17,7 @@ import yaml
 
 from hpsearch.errors import InputError
 
-Objective = Literal["auc", "accuracy"]
+Objective = Literal["auc", "accuracy", "shift_auc", "worst_group_auc"]
 Sampler = Literal["tpe", "gp", "random"]
 Precision = Literal["auto", "fp32", "bf16"]
 WeightsPolicy = Literal["in1k", "any"]
@@ -68,7 +68,7 @@ class SearchConfig:
     """How trials are proposed, compared and promoted."""
 
     objective: Objective = "auc"
-    """What rungs compare, larger is better, on the validation images."""
+    """What rungs compare, larger is better, on the validation images; `shift_auc`: on kinds of images not trained on."""
     sampler: Sampler = "gp"
     """Which sampler proposes new trials."""
     eta: float = 3.0
@@ -92,6 +92,21 @@ class SearchConfig:
         if self.first_rung_images is not None and rungs[0] > first:
             rungs.insert(0, first)
         return tuple(sorted(set(rungs)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeConfig:
+    """Which images are kept apart so that scores can be believed."""
+
+    holdout: float = 0.0
+    """Share of the labelled images (whole groups or clusters) that only the one score at the end sees; in [0, 0.5]."""
+    shift: float = 0.2
+    """Share of the training images (whole clusters) that `search.objective=shift_auc` compares trials on; in [0.02, 0.5]."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        _in_range("judge.holdout", self.holdout, 0, 0.5)
+        _in_range("judge.shift", self.shift, 0.02, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,6 +178,8 @@ class RunConfig:
     """Ray cluster to use; empty: a Ray of its own inside this machine."""
     seed: int = 0
     """Seed of sampler, splits and training."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    """Which images are kept apart."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     """How much the run may use."""
     search: SearchConfig = field(default_factory=SearchConfig)

@@ -125,7 +125,7 @@ def replayed(options: argparse.Namespace) -> Order:
     if options.data:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=options.data))
     import_plugins(config.plugins)
-    dataset = read_dataset(config.data, config.seed)
+    dataset = read_dataset(config)
     params = {**state.params, **fixed}
     settings = settings_from(params)
     same = not fixed and options.seed is None and dataset.fingerprint == study.header["identity"]["data.fingerprint"]

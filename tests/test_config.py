@@ -28,7 +28,7 @@ def test_null_takes_an_optional_setting_back() -> None:
         ("search.etta=3", "unknown key 'etta'; did you mean 'eta'"),
         ("search=3", "'search' is a section; name one of its keys: objective"),
         ("seed.x=3", "'seed' has no keys below it; write seed=VALUE"),
-        ("search.objective=auk", "must be one of auc, accuracy; did you mean 'auc'"),
+        ("search.objective=auk", "must be one of auc, accuracy, shift_auc, worst_group_auc; did you mean 'auc'"),
         ("search.num_rungs=2.5", "expected int, got 2.5"),
         ("search.eta=many", "expected float, got 'many'"),
         ("search.eta=1", "search.eta is 1.0; it must be between 1.1"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from hpsearch.data.dataset import Dataset, ImageSet, Template, fingerprint
+from hpsearch.data.dataset import Dataset, ImageSet, SplitBy, Template, fingerprint
 from hpsearch.data.split import split_off_validation
 from hpsearch.data.tables import read_table
 from hpsearch.errors import InputError
@@ -15,6 +15,9 @@ from hpsearch.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+UNNAMED = "no validation images were named"
+"""How the note begins that says how they were split off."""
 
 GROUP_FILE = "groups.csv"
 """Optional file beside the images or their label files: image name and group."""
@@ -80,10 +83,12 @@ def assemble(
         InputError: the split is not possible, see `split_off_validation`.
     """
     all_notes = [*notes]
+    split_by: SplitBy = "data"
     if val is None:
+        split_by = "image" if train.groups is None else "group"
         train, val = split_off_validation(train, val_fraction=val_fraction, seed=seed)
-        by = "by image" if train.groups is None else "by group"
-        all_notes.append(f"no validation images were named: {len(val):,} were split off the training images, {by}, seed {seed}")
+        by = f"by {split_by}, seed {seed}"
+        all_notes.append(f"{UNNAMED}: {len(val):,} were split off the training images, {by}")
     all_notes += _group_notes(train, val)
     return Dataset(
         source=str(source),
@@ -92,6 +97,7 @@ def assemble(
         template=template,
         notes=tuple(all_notes),
         fingerprint=fingerprint(train, val, template),
+        split_by=split_by,
     )
 
 

@@ -34,7 +34,7 @@ from hpsearch.errors import StorageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ImageCache", "Progress", "estimated_bytes", "open_or_build", "open_ready"]
+__all__ = ["ImageCache", "Progress", "address", "estimated_bytes", "open_or_build", "open_ready"]
 
 _logger = logging.getLogger(__name__)
 _STAT_THREADS = 8  # a look at a file is a round trip on a network mount
@@ -73,7 +73,7 @@ def open_or_build(
         raise StorageError(
             f"{cache_dir}: cannot be made ({error.strerror}). Give another with --set data.cache_dir=DIR."
         ) from error
-    directory = cache_dir / _address(paths, px)
+    directory = cache_dir / f"{px}px-{address(paths, RESIZE_RULE)}"
     if not is_ready(directory, len(paths), px):
         with only_one_builder(directory, len(paths), progress):
             if not is_ready(directory, len(paths), px):
@@ -84,10 +84,11 @@ def open_or_build(
     return cache
 
 
-def _address(paths: Sequence[str], px: int) -> str:
+def address(paths: Sequence[str], rule: str) -> str:
+    """Names the content of `paths`, by their sizes and times, and what `rule` makes of it."""
     files = hashlib.blake2b("\0".join(paths).encode(errors="surrogateescape"), digest_size=6).hexdigest()
-    contents = hashlib.blake2b(RESIZE_RULE.encode() + _sizes_and_times(paths).tobytes(), digest_size=8).hexdigest()
-    return f"{px}px-{files}-{contents}"
+    contents = hashlib.blake2b(rule.encode() + _sizes_and_times(paths).tobytes(), digest_size=8).hexdigest()
+    return f"{files}-{contents}"
 
 
 def _sizes_and_times(paths: Sequence[str]) -> NDArray[np.int64]:

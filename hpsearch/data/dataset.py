@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 REAL, DEEPFAKE = 0, 1
 """The two labels."""
+
+SplitBy = Literal["data", "group", "image"]
+"""The data named them; hpsearch split them off by group; or image by image, since nothing else was known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -32,6 +35,8 @@ class ImageSet:
     """1 = deepfake, 0 = real."""
     groups: tuple[str, ...] | None
     """Identity or source of each image where a group file says it."""
+    parts: tuple[str, ...] | None = None
+    """Part of the set that each image is also scored in, for objectives that look at parts."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -44,6 +49,17 @@ class ImageSet:
             paths=tuple(self.paths[i] for i in chosen),
             labels_n=self.labels_n[chosen],
             groups=None if self.groups is None else tuple(self.groups[i] for i in chosen),
+            parts=None if self.parts is None else tuple(self.parts[i] for i in chosen),
+        )
+
+    def joined(self, other: ImageSet) -> ImageSet:
+        """These images and then those of `other`; groups where both have them, parts of neither."""
+        both = self.groups is not None and other.groups is not None
+        return ImageSet(
+            names=self.names + other.names,
+            paths=self.paths + other.paths,
+            labels_n=np.concatenate([self.labels_n, other.labels_n]),
+            groups=(*(self.groups or ()), *(other.groups or ())) if both else None,
         )
 
     @property
@@ -85,15 +101,19 @@ class Dataset:
     """What a reader should know: which columns and files were used, what was left out."""
     fingerprint: str
     """Hash of names, labels, groups and splits; the same wherever the files lie."""
+    holdout: ImageSet | None = None
+    """Images that nothing is chosen on; None: none were asked for."""
+    split_by: SplitBy = "data"
+    """What decided which images validate."""
 
 
-def fingerprint(train: ImageSet, val: ImageSet, template: Template | None) -> str:
+def fingerprint(train: ImageSet, val: ImageSet, template: Template | None, holdout: ImageSet | None = None) -> str:
     """Hash of what identifies a data set: names, labels, groups and splits, but neither paths nor pixels."""
     digest = hashlib.blake2b(digest_size=16)
-    for images in (train, val):
+    for images in (train, val) if holdout is None else (train, val, holdout):
         digest.update("\0".join(images.names).encode(errors="surrogateescape"))
         digest.update(images.labels_n.astype(np.uint8).tobytes())
-        digest.update("\0".join(images.groups or ()).encode(errors="surrogateescape"))
+        digest.update("\0".join((images.groups or ()) + (images.parts or ())).encode(errors="surrogateescape"))
         digest.update(b"\1")
     digest.update("\0".join(template.names if template else ()).encode(errors="surrogateescape"))
     return digest.hexdigest()

@@ -32,7 +32,7 @@ def split_off_validation(images: ImageSet, *, val_fraction: float, seed: int) ->
         InputError: too few groups or images for both classes on both sides.
     """
     groups = images.names if images.groups is None else images.groups
-    is_val_n = _choose(groups, images.labels_n, val_fraction, seed)
+    is_val_n = chosen_groups(groups, images.labels_n, val_fraction, seed)
     train, val = images.take(np.flatnonzero(~is_val_n)), images.take(np.flatnonzero(is_val_n))
     for part in (train, val):
         if part.num_deepfakes in (0, len(part)):
@@ -45,11 +45,12 @@ def split_off_validation(images: ImageSet, *, val_fraction: float, seed: int) ->
     return train, val
 
 
-def _choose(groups: tuple[str, ...], labels_n: NDArray[np.int64], val_fraction: float, seed: int) -> NDArray[np.bool_]:
+def chosen_groups(groups: tuple[str, ...], labels_n: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Whole groups with about `fraction` of each class, as a mask of shape (n,); in the order of a hash of seed and name."""
     numbers: dict[str, int] = {}
     group_n = np.array([numbers.setdefault(group, len(numbers)) for group in groups])
     reals, fakes = (np.bincount(group_n[labels_n == label], minlength=len(numbers)).tolist() for label in (REAL, DEEPFAKE))
-    still_reals, still_fakes = (max(1, round(sum(counts) * val_fraction)) for counts in (reals, fakes))
+    still_reals, still_fakes = (max(1, round(sum(counts) * fraction)) for counts in (reals, fakes))
     is_val_g: NDArray[np.bool_] = np.zeros(len(numbers), dtype=bool)
     for group in sorted(numbers, key=lambda group: _hash(seed, group)):
         g = numbers[group]

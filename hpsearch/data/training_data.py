@@ -29,6 +29,8 @@ class LabelledImages:
     """Label of each image of this set: 1 = deepfake, 0 = real; as long as `indices_n`."""
     indices_n: NDArray[np.int64]
     """Row of each image of this set; unreadable images are left out."""
+    parts: tuple[str, ...] | None = None
+    """Part of the set that each image is also scored in, see `ImageSet.parts`."""
 
     def __len__(self) -> int:
         return len(self.indices_n)
@@ -49,6 +51,8 @@ class TrainingData:
     """Images that trials are compared on."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """Path and reason of each image that could not be decoded."""
+    holdout: LabelledImages | None = None
+    """Images that nothing is chosen on; None: none were asked for."""
 
 
 def open_training_data(
@@ -68,7 +72,8 @@ def open_training_data(
         InputError: too many unreadable images, or only one class left.
         StorageError: see `open_or_build`.
     """
-    paths = sorted({*dataset.train.paths, *dataset.val.paths})
+    held = dataset.holdout
+    paths = sorted({*dataset.train.paths, *dataset.val.paths, *(held.paths if held else ())})
     cache = open_or_build(
         paths,
         px=px,
@@ -82,6 +87,7 @@ def open_training_data(
         train=_labelled(dataset.train, cache, rows, "training"),
         val=_labelled(dataset.val, cache, rows, "validation"),
         unreadable=cache.unreadable,
+        holdout=None if held is None else _labelled(held, cache, rows, "holdout"),
     )
 
 
@@ -94,4 +100,5 @@ def _labelled(images: ImageSet, cache: ImageCache, rows: dict[str, int], what: s
             f"of the {len(images):,} {what} images, {len(labels_n):,} can be read, and those are of one class. "
             "Replace the unreadable ones, or lower data.max_unreadable_fraction to see them."
         )
-    return LabelledImages(images_nhwc=cache.images_nhwc, labels_n=labels_n, indices_n=row_n[readable_n])
+    parts = None if images.parts is None else tuple(np.array(images.parts)[readable_n].tolist())
+    return LabelledImages(images_nhwc=cache.images_nhwc, labels_n=labels_n, indices_n=row_n[readable_n], parts=parts)

@@ -13,9 +13,10 @@ import torch
 
 from hpsearch.config import Objective, Precision
 from hpsearch.data.dataset import Dataset
-from hpsearch.data.training_data import TrainingData, open_training_data
+from hpsearch.data.training_data import LabelledImages, TrainingData, open_training_data
 from hpsearch.errors import ClusterError
 from hpsearch.execute.stretch import OnProgress, Progress, RungReport
+from hpsearch.judge.objectives import objective_value
 from hpsearch.layout import RunLayout
 from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.search.types import Stretch
@@ -102,9 +103,10 @@ class TrainingRunner:
             HpsearchError: no trial is to blame: images, weights or storage.
         """
         settings = settings_from({**stretch.params, "images_per_trial": self._job.images_per_trial})
+        data = self._data(self._job.stored_px[settings.image_px])
         trainer = TrialTrainer(
             settings,
-            self._data(self._job.stored_px[settings.image_px]),
+            data,
             seed=trial_seed(self._job.seed, stretch.trial),
             device=self._device,
             precision=self._job.precision,
@@ -121,7 +123,7 @@ class TrainingRunner:
             for result in trainer.run(self._job.rungs):
                 seconds += result.seconds
                 if result.images > stretch.from_images:
-                    yield self._report(result, seconds)
+                    yield self._report(result, seconds, data.val)
                     seconds = 0.0
         finally:
             del trainer
@@ -140,16 +142,18 @@ class TrainingRunner:
             )
         return self._data_by_px[px]
 
-    def _report(self, result: RungResult, seconds: float) -> RungReport:
+    def _report(self, result: RungResult, seconds: float, val: LabelledImages) -> RungReport:
+        value = objective_value(self._job.objective, val.labels_n, result.probabilities_n, val.parts)
         metrics: dict[str, Any] = {
             **asdict(result.scores),
+            self._job.objective: value,
             "train_loss": result.train_loss,
             "lr": result.lr,
             "images_per_second": result.images_per_second,
             "micro_batch": result.micro_batch,
             "gpus": self._job.gpus,
         }
-        return RungReport(images=result.images, value=metrics[self._job.objective], seconds=seconds, metrics=metrics)
+        return RungReport(images=result.images, value=value, seconds=seconds, metrics=metrics)
 
 
 def _device(gpus: float) -> str:

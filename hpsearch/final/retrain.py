@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.data.training_data import open_training_data
 from hpsearch.files import replacing
 from hpsearch.final.export import export_trained
+from hpsearch.judge.objectives import objective_value
 from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.result import RungResult
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from hpsearch.config import Objective, Params, Precision
     from hpsearch.data.dataset import Dataset
+    from hpsearch.data.training_data import LabelledImages
 
 NUM_EVALUATIONS = 8
 """Evaluations during the retraining, for its curve and its checkpoints."""
@@ -104,10 +106,10 @@ def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
         checkpoint=Path(job.directory) / "checkpoint.pt",
         start_weights=job.start_weights.get((settings.backbone, settings.weights)),
     )
-    curve = _Curve(Path(job.directory) / "curve.json")
+    curve = _Curve(Path(job.directory) / "curve.json", job.objective, data.val)
     yield {"images": trainer.images_seen}
     for result in trainer.run(evaluation_points(job.images)):
-        curve.add(result, job.objective)
+        curve.add(result)
         yield {"images": result.images}
     exported = export_trained(
         Path(job.export),
@@ -131,14 +133,15 @@ def evaluation_points(images: int) -> tuple[int, ...]:
 class _Curve:
     """The evaluations so far, on disk as well, since a resumed retraining yields only those to come."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, objective: Objective, val: LabelledImages) -> None:
+        self._file, self._objective, self._val = file, objective, val
         self.points: list[dict[str, Any]] = json.loads(file.read_text()) if file.is_file() else []
 
-    def add(self, result: RungResult, objective: Objective) -> None:
-        metrics = {**asdict(result.scores), "train_loss": result.train_loss, "lr": result.lr}
+    def add(self, result: RungResult) -> None:
+        value = objective_value(self._objective, self._val.labels_n, result.probabilities_n, self._val.parts)
+        metrics = {**asdict(result.scores), self._objective: value, "train_loss": result.train_loss, "lr": result.lr}
         metrics["images_per_second"] = result.images_per_second
-        point = {"images": result.images, "value": metrics[objective], "seconds": result.seconds, "metrics": metrics}
+        point = {"images": result.images, "value": value, "seconds": result.seconds, "metrics": metrics}
         self.points = [*(one for one in self.points if one["images"] < result.images), point]
         with replacing(self._file) as partial:
             partial.write_text(json.dumps(self.points))

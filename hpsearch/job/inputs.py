@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,7 @@ from hpsearch.train.settings import TrialSettings, full_budget, known_parameters
 
 if TYPE_CHECKING:
     from hpsearch.data.dataset import Dataset
+    from hpsearch.judge.scan import ImageScan
     from hpsearch.search.fold import Study
     from hpsearch.search.space import Space
 
@@ -106,7 +110,7 @@ def read_inputs(config: RunConfig, fixed: dict[str, Any]) -> Inputs:
     import_plugins(config.plugins)
     space = Space.load(find_space(config.space or DEFAULT_SPACE), TrainVocabulary(), fixed)
     check_start_weights(space, config.train.weights_policy)
-    dataset = read_dataset(config.data, config.seed)
+    dataset = read_dataset(config)
     images = full_budget_of(space.fixed, len(dataset.train))
     return Inputs(
         config=config,
@@ -137,19 +141,39 @@ def earlier_studies(config: RunConfig, space: Space) -> dict[str, Study]:
     return studies
 
 
-def read_dataset(data: DataConfig, seed: int) -> Dataset:
-    """The data set that `--data` names; the sample set is made first, where it is not there yet.
+def read_dataset(config: RunConfig) -> Dataset:
+    """The data set that `--data` names, split as the configuration says; the sample set is made first, where it is not there.
 
     Raises:
-        InputError: whatever is wrong with its files.
+        InputError: whatever is wrong with its files, or too few groups for the split.
     """
     from hpsearch.data.find import find_dataset
     from hpsearch.data.sample_set import make_sample_set
+    from hpsearch.judge.splits import SplitRules, judged
 
+    data = config.data
     source = Path(data.source)
     if data.source == SAMPLE and not source.exists():
-        source = make_sample_set(cache_directory(data) / f"sample-{seed}", seed=seed)
-    return find_dataset(source, val_fraction=data.val_fraction, seed=seed)
+        source = make_sample_set(cache_directory(data) / f"sample-{config.seed}", seed=config.seed)
+    rules = SplitRules(
+        val_fraction=data.val_fraction,
+        holdout=config.judge.holdout,
+        shift=config.judge.shift,
+        objective=config.search.objective,
+        seed=config.seed,
+    )
+    return judged(find_dataset(source, val_fraction=data.val_fraction, seed=config.seed), rules, scanner(data))
+
+
+def scanner(data: DataConfig) -> Callable[[Sequence[str]], ImageScan]:
+    """What scans image files with this node's cores and cache, and says so on a terminal."""
+    from hpsearch.judge.scan import scan
+
+    def show(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\rlooking at images: {done:,} of {total:,}" + "\n" * (done == total))
+
+    return functools.partial(scan, cache_dir=cache_directory(data), num_workers=num_cores(), progress=show)
 
 
 def cache_directory(data: DataConfig) -> Path:

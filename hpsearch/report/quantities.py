@@ -31,6 +31,8 @@ class Quantity:
 QUANTITIES = (
     Quantity(key="auc", tag="val/auc", title="Validation AUC"),
     Quantity(key="accuracy", tag="val/accuracy", title="Validation accuracy"),
+    Quantity(key="shift_auc", tag="val/shift_auc", title="AUC of kinds not trained on"),
+    Quantity(key="worst_group_auc", tag="val/worst_group_auc", title="AUC of the worst group"),
     Quantity(key="tpr_at_fpr.0.01", tag="val/tpr_at_fpr_0.01", title="TPR at FPR 0.01"),
     Quantity(key="tpr_at_fpr.0.005", tag="val/tpr_at_fpr_0.005", title="TPR at FPR 0.005"),
     Quantity(key="tpr_at_fpr.0.001", tag="val/tpr_at_fpr_0.001", title="TPR at FPR 0.001"),

@@ -1,0 +1,52 @@
+"""Clusters of images that look alike to robust statistics: k-means, near-duplicates always together.
+
+The statistics (`scan`) see colours, layout, sharpness and noise, so that a cluster is mostly one source, camera or kind of
+forgery; the winners of the competition split by clusters of a network's features in the same way.
+
+Axis legend: `n` images, `f` features.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.judge.duplicates import components, near_duplicates
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hpsearch.judge.scan import ImageScan
+
+MAX_DEVIATION = 4.0
+"""Scaled features are cut here, so that a few odd images do not get clusters of their own."""
+MAX_FITTED = 50_000
+"""Images that the centres are fitted on; more change them by nothing."""
+
+
+def clusters_of(scan: ImageScan, num_clusters: int, *, seed: int) -> NDArray[np.int64]:
+    """Cluster of each image, shape (n,); near-duplicates share that of the first of them.
+
+    Args:
+        scan: Of the images.
+        num_clusters: Fewer where there are fewer images.
+        seed: Of the first centres.
+    """
+    from sklearn.cluster import KMeans
+
+    scaled_nf = scaled_features(scan)
+    rows = np.random.default_rng(seed).permutation(len(scan))[:MAX_FITTED]
+    means = KMeans(min(num_clusters, len(scan)), n_init=3, random_state=seed).fit(scaled_nf[rows])
+    cluster_n = means.predict(scaled_nf).astype(np.int64)
+    component_n = components(near_duplicates(scan), len(scan))
+    _, first_c = np.unique(component_n, return_index=True)
+    shared_n: NDArray[np.int64] = cluster_n[first_c[component_n]]
+    return shared_n
+
+
+def scaled_features(scan: ImageScan) -> NDArray[np.float64]:
+    """Features about their median in units of their interquartile range, cut at `MAX_DEVIATION`."""
+    low_f, middle_f, high_f = np.percentile(scan.features_nf.astype(np.float64), (25, 50, 75), axis=0)
+    scaled_nf = (scan.features_nf - middle_f) / np.maximum(high_f - low_f, 1e-3)
+    return np.asarray(np.clip(scaled_nf, -MAX_DEVIATION, MAX_DEVIATION))

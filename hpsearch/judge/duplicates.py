@@ -1,0 +1,88 @@
+"""Images that are the same file, or the same picture after another encoding or size.
+
+Two pictures count as the same where their 64-bit perceptual hashes agree in one of four 16-bit bands and differ in at most
+`MAX_BITS`, and their grey pictures of 16 px correlate by `MIN_CORRELATION`. Comparing within bands only takes n log n
+instead of n² steps.
+
+Axis legend: `n` images, `p` pairs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.judge.scan import THUMB_PX
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hpsearch.judge.scan import ImageScan
+
+MAX_BITS = 8
+"""Bits in which hashes of the same picture may differ."""
+MIN_CORRELATION = 0.99
+"""Of the grey pictures, Pearson's."""
+NUM_BANDS = 4
+MAX_NEIGHBOURS = 64
+"""Images of one band that each is compared with at most; thousands of blank pictures would otherwise take n² steps."""
+_MIN_SPREAD = 1.0
+
+
+def exact_duplicates(scan: ImageScan) -> NDArray[np.int64]:
+    """Pairs of rows with the same bytes, shape (p, 2): each image with the first of its kind."""
+    _, first_n, inverse_n = np.unique(scan.digest_n, return_index=True, return_inverse=True)
+    rows_n = np.arange(len(scan))
+    again_n = scan.readable_n & (first_n[inverse_n] != rows_n)
+    return np.column_stack([first_n[inverse_n[again_n]], rows_n[again_n]])
+
+
+def near_duplicates(scan: ImageScan) -> NDArray[np.int64]:
+    """Pairs of rows that show the same picture, shape (p, 2), the smaller row first; exact duplicates among them."""
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for band in range(NUM_BANDS):
+        found += _pairs_in_band(scan, (scan.hash_n >> np.uint64(16 * band)) & np.uint64(0xFFFF))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def _pairs_in_band(scan: ImageScan, band_n: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
+    order_n = np.lexsort((scan.hash_n, band_n))
+    order_n = order_n[scan.readable_n[order_n]]
+    found = []
+    for distance in range(1, MAX_NEIGHBOURS + 1):
+        left_p, right_p = order_n[:-distance], order_n[distance:]
+        same_p = band_n[left_p] == band_n[right_p]
+        if not same_p.any():
+            break
+        pairs_p2 = np.sort(np.column_stack([left_p[same_p], right_p[same_p]]), axis=1)
+        found.append(pairs_p2[_show_the_same(scan, pairs_p2)])
+    return found
+
+
+def _show_the_same(scan: ImageScan, pairs_p2: NDArray[np.int64]) -> NDArray[np.bool_]:
+    left_p, right_p = pairs_p2.T
+    near_p: NDArray[np.bool_] = np.bitwise_count(scan.hash_n[left_p] ^ scan.hash_n[right_p]) <= MAX_BITS
+    near_p[near_p] = _correlation(scan.thumbs_nyx[left_p[near_p]], scan.thumbs_nyx[right_p[near_p]]) >= MIN_CORRELATION
+    return near_p
+
+
+def _correlation(left_pyx: NDArray[np.uint8], right_pyx: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Pearson's correlation; blank pictures (spread below `_MIN_SPREAD` levels) are like nothing."""
+    left_pz, right_pz = (thumbs.reshape(-1, THUMB_PX**2).astype(np.float64) for thumbs in (left_pyx, right_pyx))
+    left_pz -= left_pz.mean(axis=1, keepdims=True)
+    right_pz -= right_pz.mean(axis=1, keepdims=True)
+    spread_p = np.sqrt((left_pz**2).mean(axis=1) * (right_pz**2).mean(axis=1))
+    together_p = (left_pz * right_pz).mean(axis=1)
+    return np.where(spread_p < _MIN_SPREAD, 0.0, together_p / np.maximum(spread_p, _MIN_SPREAD))
+
+
+def components(pairs_p2: NDArray[np.int64], num_images: int) -> NDArray[np.int64]:
+    """Number of the connected component of each image, shape (n,)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ones_p = np.ones(len(pairs_p2), dtype=np.int8)
+    graph = coo_array((ones_p, (pairs_p2[:, 0], pairs_p2[:, 1])), shape=(num_images, num_images))
+    labels_n: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
+    return labels_n

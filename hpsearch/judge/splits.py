@@ -1,0 +1,197 @@
+"""Who trains, who validates, and who is kept apart: whole groups, or whole clusters of images that look alike.
+
+What a data set says of itself is kept: a named validation set stays one, and groups of a group file stay whole. Where it
+says nothing, near-duplicates and clusters of image statistics are held together, since a picture that was also trained on
+validates nothing. From that, two more sets may be taken:
+
+- the **holdout** (`judge.holdout`): scored once, at the very end;
+- the **shift part** of the validation images (`search.objective=shift_auc`): clusters that are taken out of training as a
+  whole, so that comparing trials rewards what carries over to forgeries that nobody trained on.
+
+Axis legend: `n` images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.data.assemble import UNNAMED
+from hpsearch.data.dataset import Dataset, fingerprint
+from hpsearch.data.split import chosen_groups
+from hpsearch.errors import InputError
+from hpsearch.judge.clusters import clusters_of
+from hpsearch.judge.duplicates import components, near_duplicates
+from hpsearch.judge.objectives import MIN_IMAGES_OF_A_PART, SEEN, SHIFT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hpsearch.config import Objective
+    from hpsearch.judge.scan import ImageScan
+
+IMAGES_PER_CLUSTER = 40
+"""Of the clusters that splits hold together."""
+MAX_CLUSTERS = 200
+NUM_KINDS = 12
+"""Clusters of a shift split and of `worst_group_auc` without groups: few and large, as sources and forgeries are."""
+MIN_CLUSTERED = 200
+"""Below this many images k-means finds chance; near-duplicates alone are then held together."""
+
+_HOLDOUT, _SHIFT = 1, 2  # random streams of one seed, beside that of the validation split
+
+Scan = Callable[[Sequence[str]], "ImageScan"]
+"""Paths → their scan."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitRules:
+    """What decides the split."""
+
+    val_fraction: float
+    """Share that validates where the data names no validation images."""
+    holdout: float
+    """Share kept for the one score at the end; 0: none."""
+    shift: float
+    """Share of the training images that a shift split takes out."""
+    objective: Objective
+    """What trials are compared by."""
+    seed: int
+    """Another seed gives another split."""
+
+
+def judged(dataset: Dataset, rules: SplitRules, scan: Scan) -> Dataset:
+    """`dataset` split by `rules`; unchanged where the data and its groups say it all.
+
+    Raises:
+        InputError: there are too few groups or clusters for both classes in each part.
+    """
+    splitter = _Splitter(dataset, rules, scan)
+    if rules.holdout:
+        splitter.hold_out()
+    if dataset.split_by == "image":
+        splitter.split_validation()
+    if rules.objective == "shift_auc":
+        splitter.shift()
+    elif rules.objective == "worst_group_auc":
+        splitter.part_by_group()
+    return splitter.result()
+
+
+class _Splitter:
+    """The pool of all labelled images, and where each goes."""
+
+    def __init__(self, dataset: Dataset, rules: SplitRules, scan: Scan) -> None:
+        self._dataset, self._rules, self._scan = dataset, rules, scan
+        self._pool = dataset.train.joined(dataset.val)
+        self._in_val_n = np.arange(len(self._pool)) >= len(dataset.train)
+        self._held_n = np.zeros(len(self._pool), dtype=bool)
+        self._parts: NDArray[np.str_] | None = None
+        self._scanned: ImageScan | None = None
+        self._found_notes = list(dataset.notes)
+        self._notes: list[str] = []
+
+    @property
+    def _scan_of_pool(self) -> ImageScan:
+        if self._scanned is None:
+            self._scanned = self._scan(self._pool.paths)
+        return self._scanned
+
+    def _units(self) -> tuple[Sequence[str], str]:
+        """What stays whole, and what that is called."""
+        if self._pool.groups is not None:
+            return self._pool.groups, "group"
+        if len(self._pool) < MIN_CLUSTERED:
+            component_n = components(near_duplicates(self._scan_of_pool), len(self._pool))
+            return [f"d{number}" for number in component_n], "set of near-duplicates"
+        num_clusters = min(MAX_CLUSTERS, len(self._pool) // IMAGES_PER_CLUSTER)
+        cluster_n = clusters_of(self._scan_of_pool, num_clusters, seed=self._rules.seed)
+        return [f"c{number}" for number in cluster_n], "cluster of image statistics"
+
+    def hold_out(self) -> None:
+        """Takes whole units out of training and validation alike."""
+        units, what = self._units()
+        chosen_n = self._chosen(units, np.ones(len(self._pool), dtype=bool), self._rules.holdout, _HOLDOUT)
+        self._require_both(chosen_n, f"a holdout of {self._rules.holdout:g} of the images, by {what}", "judge.holdout")
+        self._held_n = chosen_n
+        self._notes.append(f"holdout: {chosen_n.sum():,} images, by {what}; scored once, at the end")
+
+    def split_validation(self) -> None:
+        """Splits validation images off what trains, whole units together."""
+        units, what = self._units()
+        if what == "group":
+            return
+        self._in_val_n = self._chosen(units, ~self._held_n, self._rules.val_fraction, 0)
+        self._require_both(self._in_val_n, f"validation images, by {what}", "data.val_fraction")
+        self._found_notes = [note for note in self._found_notes if not note.startswith(UNNAMED)]
+        num_val = int(self._in_val_n.sum())
+        self._notes.append(f"{UNNAMED}: {num_val:,} were split off the training images, by {what}, seed {self._rules.seed}")
+
+    def shift(self) -> None:
+        """Takes whole kinds of images out of training; they validate."""
+        kind_n = clusters_of(self._scan_of_pool, NUM_KINDS, seed=self._rules.seed)
+        kinds = [f"k{number}" for number in kind_n]
+        trains_n = ~self._held_n & ~self._in_val_n
+        chosen_n = self._chosen(kinds, trains_n, self._rules.shift, _SHIFT)
+        self._require_both(chosen_n, f"a shift split of {self._rules.shift:g} of the training images", "judge.shift")
+        apart = sorted({kinds[row] for row in np.flatnonzero(chosen_n).tolist()})
+        self._in_val_n = (self._in_val_n & ~self._held_n) | chosen_n
+        self._parts = np.where(np.isin(kinds, apart), SHIFT, SEEN)
+        num_apart = int(np.sum(self._in_val_n & (self._parts == SHIFT)))
+        self._notes.append(
+            f"shift split: {len(apart)} of {len(set(kinds))} kinds of images are not trained on; trials are compared by the "
+            f"AUC of their {num_apart:,} images"
+        )
+
+    def part_by_group(self) -> None:
+        """Parts for the worst group: groups where they are large, else kinds of images."""
+        validates_n = self._in_val_n & ~self._held_n
+        groups = self._pool.groups
+        sizes = Counter(groups[row] for row in np.flatnonzero(validates_n).tolist()) if groups is not None else Counter[str]()
+        if groups is not None and max(sizes.values(), default=0) >= 2 * MIN_IMAGES_OF_A_PART:
+            self._parts, what = np.array(groups), "groups"
+        else:
+            kind_n = clusters_of(self._scan_of_pool, NUM_KINDS, seed=self._rules.seed)
+            self._parts, what = np.array([f"k{number}" for number in kind_n]), "kinds of images (clusters of their statistics)"
+        self._notes.append(f"worst group: of {len(set(self._parts[validates_n])):,} {what} in validation")
+
+    def _chosen(self, units: Sequence[str], among_n: NDArray[np.bool_], fraction: float, stream: int) -> NDArray[np.bool_]:
+        rows = np.flatnonzero(among_n).tolist()
+        names = tuple(units[row] for row in rows)
+        seed = self._rules.seed + 1_000_003 * stream
+        chosen_n = np.zeros(len(self._pool), dtype=bool)
+        chosen_n[rows] = chosen_groups(names, self._pool.labels_n[rows], fraction, seed)
+        return chosen_n
+
+    def _require_both(self, chosen_n: NDArray[np.bool_], what: str, key: str) -> None:
+        trains_n = ~chosen_n & ~self._held_n & ~(self._in_val_n if key != "data.val_fraction" else chosen_n)
+        for part_n in (chosen_n, trains_n):
+            if len(np.unique(self._pool.labels_n[part_n])) < 2:
+                raise InputError(
+                    f"{self._dataset.source}: {what} leaves a part with one class or no images ({len(self._pool):,} images in "
+                    f"all). Add images or groups of both classes, or change {key} (--set {key}=SHARE)."
+                )
+
+    def result(self) -> Dataset:
+        """The data set as it was split."""
+        if not self._notes:
+            return self._dataset
+        validates_n = self._in_val_n & ~self._held_n
+        train = self._pool.take(np.flatnonzero(~self._in_val_n & ~self._held_n))
+        rows = np.flatnonzero(validates_n)
+        parts = None if self._parts is None else tuple(map(str, self._parts[rows]))
+        val = dataclasses.replace(self._pool.take(rows), parts=parts)
+        holdout = self._pool.take(np.flatnonzero(self._held_n)) if self._held_n.any() else None
+        return dataclasses.replace(
+            self._dataset,
+            train=train,
+            val=val,
+            holdout=holdout,
+            notes=(*self._found_notes, *self._notes),
+            fingerprint=fingerprint(train, val, self._dataset.template, holdout),
+        )

@@ -1,0 +1,132 @@
+"""Groups and clusters stay whole; a holdout and a shift split are apart from what trains."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpsearch.data.dataset import Dataset, ImageSet
+from hpsearch.errors import InputError
+from hpsearch.judge.clusters import clusters_of
+from hpsearch.judge.scan import ImageScan, scan
+from hpsearch.judge.splits import NUM_KINDS, SplitRules, judged
+from tests.judge_images import dataset_of, image_set
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scans")
+
+
+@pytest.fixture(scope="module")
+def whole(cache: Path) -> ImageSet:
+    return image_set(cache / "images", "a", 320, seed=0)
+
+
+def rules(**changes: object) -> SplitRules:
+    given = {"val_fraction": 0.2, "holdout": 0.0, "shift": 0.25, "objective": "auc", "seed": 0}
+    return SplitRules(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def scanned(cache: Path) -> object:
+    def scan_them(paths: Sequence[str]) -> ImageScan:
+        return scan(paths, cache_dir=cache, num_workers=1)
+
+    return scan_them
+
+
+def not_scanned(paths: Sequence[str]) -> ImageScan:
+    raise AssertionError("no image needs to be opened")
+
+
+def two_parts(images: ImageSet, **more: object) -> Dataset:
+    return dataset_of(images.take(range(240)), images.take(range(240, 320)), **more)
+
+
+def grouped(images: ImageSet) -> ImageSet:
+    groups = tuple(f"g{number // 8}" for number in range(len(images)))
+    return ImageSet(names=images.names, paths=images.paths, labels_n=images.labels_n, groups=groups)
+
+
+def test_a_data_set_that_names_its_split_is_left_as_it_is(whole: ImageSet) -> None:
+    given = two_parts(whole)
+    assert judged(given, rules(), not_scanned) is given
+
+
+def test_a_holdout_takes_whole_groups_out_of_both_parts(whole: ImageSet) -> None:
+    split = judged(two_parts(grouped(whole)), rules(holdout=0.2), not_scanned)
+    assert split.holdout is not None
+    assert len(split.holdout) == pytest.approx(64, abs=8)
+    groups = [set(part.groups or ()) for part in (split.train, split.val, split.holdout)]
+    assert not groups[0] & groups[2]
+    assert not groups[1] & groups[2]
+    assert sorted(split.train.names + split.val.names + split.holdout.names) == sorted(whole.names)
+    assert set(split.train.names) <= set(whole.names[:240])
+    assert split.fingerprint != two_parts(grouped(whole)).fingerprint
+
+
+def test_without_groups_validation_images_are_whole_clusters(whole: ImageSet, cache: Path) -> None:
+    split = judged(two_parts(whole, split_by="image"), rules(), scanned(cache))  # type: ignore[arg-type]
+    cluster_n = clusters_of(scan(whole.paths, cache_dir=cache, num_workers=1), 320 // 40, seed=0)
+    of_name = dict(zip(whole.names, cluster_n.tolist(), strict=True))
+    assert not {of_name[name] for name in split.train.names} & {of_name[name] for name in split.val.names}
+    assert len(split.val) == pytest.approx(64, abs=20)
+    assert any("by cluster of image statistics" in note for note in split.notes)
+
+
+def test_a_shift_split_takes_whole_kinds_out_of_training(whole: ImageSet, cache: Path) -> None:
+    split = judged(two_parts(whole), rules(objective="shift_auc"), scanned(cache))  # type: ignore[arg-type]
+    kind_n = clusters_of(scan(whole.paths, cache_dir=cache, num_workers=1), NUM_KINDS, seed=0)
+    of_name = dict(zip(whole.names, kind_n.tolist(), strict=True))
+    assert split.val.parts is not None
+    shifted = {of_name[name] for name, part in zip(split.val.names, split.val.parts, strict=True) if part == "shift"}
+    assert shifted
+    assert not shifted & {of_name[name] for name in split.train.names}
+    assert set(whole.names[240:]) <= set(split.val.names)
+    assert len(split.val) - 80 == pytest.approx(60, abs=25)
+
+
+def test_images_of_the_holdout_are_in_no_other_part_of_a_shift_split(whole: ImageSet, cache: Path) -> None:
+    split = judged(two_parts(grouped(whole)), rules(objective="shift_auc", holdout=0.2), scanned(cache))  # type: ignore[arg-type]
+    assert split.holdout is not None
+    names = [set(part.names) for part in (split.train, split.val, split.holdout)]
+    assert sum(map(len, names)) == len(set.union(*names)) == len(whole)
+
+
+def test_the_worst_group_is_of_the_groups_where_they_are_large(whole: ImageSet) -> None:
+    large = ImageSet(
+        names=whole.names, paths=whole.paths, labels_n=whole.labels_n, groups=tuple(f"g{n // 80}" for n in range(320))
+    )
+    split = judged(two_parts(large), rules(objective="worst_group_auc"), not_scanned)
+    assert split.val.parts == large.groups[240:] if large.groups else False
+
+
+def test_two_groups_cannot_give_a_holdout_of_both_classes(whole: ImageSet) -> None:
+    of_one_class = ImageSet(
+        names=whole.names,
+        paths=whole.paths,
+        labels_n=whole.labels_n,
+        groups=tuple("fakes" if label else "reals" for label in whole.labels_n),
+    )
+    with pytest.raises(InputError, match=r"a holdout of 0\.2 .*, by group leaves a part with one class.*judge\.holdout"):
+        judged(two_parts(of_one_class), rules(holdout=0.2), not_scanned)
+
+
+def test_the_same_seed_gives_the_same_split(whole: ImageSet, cache: Path) -> None:
+    prints = [
+        judged(two_parts(whole), rules(holdout=0.2, seed=seed), scanned(cache)).fingerprint  # type: ignore[arg-type]
+        for seed in (0, 0, 1)
+    ]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_scan_is_kept_and_survives_an_unreadable_file(tmp_path: Path) -> None:
+    good = image_set(tmp_path, "g", 4, seed=1).paths
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    paths = [*good, str(tmp_path / "bad.jpg")]
+    first = scan(paths, cache_dir=tmp_path / "cache", num_workers=2)
+    again = scan(paths, cache_dir=tmp_path / "cache", num_workers=2)
+    assert first.readable_n.tolist() == [True] * 4 + [False]
+    np.testing.assert_array_equal(first.features_nf, again.features_nf)
+    assert len(list((tmp_path / "cache").glob("scan-*.npz"))) == 1
