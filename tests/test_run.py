@@ -219,3 +219,19 @@ def test_plan_says_what_would_happen_and_starts_nothing(here: Path) -> None:
     assert "24 trials" in shown
     assert "test_efficientnet" in shown
     assert not (here / "planned").exists()
+
+
+@pytest.mark.slow
+def test_a_holdout_is_scored_once_and_a_shift_split_is_compared_on(here: Path) -> None:
+    settings = ["judge.holdout=0.2", "search.objective=shift_auc", "search.num_rungs=2", "judge.shift=0.3"]
+    make_competition(here / "larger", num_train=240, num_val=80)
+    words = ["--data", here / "larger", "--space", here / "space.yaml", "--out", here, "--name", "apart", "--trials", 2]
+    said = hpsearch("run", *words, "--set", *settings)
+    result = json.loads((here / "apart" / "result.json").read_text())
+    assert "holdout AUC" in said.stdout
+    config = (here / "apart" / "config.yaml").read_text()
+    assert result["holdout"]["num_images"] == pytest.approx(64, abs=16)
+    assert f"holdout:\n    images: {result['holdout']['num_images']}" in config
+    rungs = [event for event in read_events(here / "apart" / "journal.jsonl") if event["event"] == "rung"]
+    assert all(event["value"] == event["metrics"]["shift_auc"] for event in rungs)
+    assert any(event["value"] != event["metrics"]["auc"] for event in rungs)

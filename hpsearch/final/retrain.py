@@ -74,6 +74,8 @@ class Retrained:
     """`images`, `value`, `seconds`, `metrics` of each evaluation, those before a restart too."""
     num_parameters: int
     """Parameters of the exported module."""
+    holdout_n: NDArray[np.float64] | None = None
+    """P(deepfake) of each readable image of the holdout, in their order; None: there is none."""
 
 
 def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
@@ -122,7 +124,12 @@ def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
         dataset=job.dataset,
         plugins=job.plugins,
     )
-    return Retrained(probabilities_n=result.probabilities_n, curve=curve.points, num_parameters=exported.num_parameters)
+    return Retrained(
+        probabilities_n=result.probabilities_n,
+        curve=curve.points,
+        num_parameters=exported.num_parameters,
+        holdout_n=None if data.holdout is None else trainer.probabilities(data.holdout),
+    )
 
 
 def evaluation_points(images: int) -> tuple[int, ...]:

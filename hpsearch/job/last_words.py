@@ -18,6 +18,8 @@ def last_words(layout: RunLayout, result: Result) -> str:
         lines += ["", f"best configuration (trial {best['trial']}, {best['num_parameters'] / 1e6:.1f} M parameters)"]
         lines += [f"  {name} = {wording.value(value)}" for name, value in best["params"].items()]
         lines += ["", "retrained on the training images", *_scores(val)]
+        if "holdout" in result:
+            lines += _holdout(result["holdout"])
     lines += ["", "open next", *_files(layout, result), f"  tensorboard --logdir {layout.root}"]
     if result["status"] != "done":
         lines += ["", "The same command continues this study from here."]
@@ -33,6 +35,13 @@ def _scores(val: SplitResult) -> list[str]:
         f"  TPR {rates}",
     ]
     return [*lines, f"  note: {val['note']}"] if "note" in val else lines
+
+
+def _holdout(holdout: SplitResult) -> list[str]:
+    low, high = holdout["auc_ci95"]
+    return [
+        f"  holdout AUC {holdout['auc']:.4f} ({low:.4f} to {high:.4f}, {holdout['num_images']:,} images): nothing was chosen on it"
+    ]
 
 
 def _files(layout: RunLayout, result: Result) -> list[str]:

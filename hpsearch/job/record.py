@@ -23,8 +23,11 @@ from hpsearch.report.tables import Predictions, write_predictions, write_trials
 
 CHOSEN_ON_VAL = "the configuration was chosen on these images, so this score is a little too good; its weights never saw them"
 """Note beside the validation scores."""
+NOTHING_CHOSEN = "neither weights nor configuration were chosen on these images"
+"""Note beside the scores of a holdout."""
 
 if TYPE_CHECKING:
+    from hpsearch.data.dataset import ImageSet
     from hpsearch.final.retrain import Retrained
     from hpsearch.job.inputs import Inputs
     from hpsearch.layout import RetrainRung
@@ -41,9 +44,11 @@ def write_config(layout: RunLayout, inputs: Inputs) -> None:
 
 def _facts(inputs: Inputs) -> dict[str, Any]:
     dataset = inputs.dataset
+    held = dataset.holdout
     return {
         "train": {"images": len(dataset.train), "deepfakes": dataset.train.num_deepfakes},
         "val": {"images": len(dataset.val), "deepfakes": dataset.val.num_deepfakes},
+        **({"holdout": {"images": len(held), "deepfakes": held.num_deepfakes}} if held is not None else {}),
         "template": len(dataset.template) if dataset.template else 0,
         "stored_px": inputs.stored_px_by_size(),
         "fingerprint": dataset.fingerprint,
@@ -55,6 +60,10 @@ def _plain(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _plain(value) for key, value in tree.items()}
     return [_plain(item) for item in tree] if isinstance(tree, list | tuple) else tree
+
+
+def _readable(images: ImageSet, left_out: set[str]) -> ImageSet:
+    return images.take(row for row, path in enumerate(images.paths) if path not in left_out)
 
 
 class Record:
@@ -84,8 +93,7 @@ class Record:
     def retrained(self, trial: TrialState, retrained: Retrained, unreadable: Sequence[tuple[str, str]]) -> None:
         """Keeps the retrained model's scores and answers; the validation images in `unreadable` have none."""
         left_out = {path for path, _ in unreadable}
-        val = self._inputs.dataset.val
-        val = val.take(row for row, path in enumerate(val.paths) if path not in left_out)
+        val = _readable(self._inputs.dataset.val, left_out)
         answers = Predictions(names=val.names, labels_n=val.labels_n, probabilities_n=retrained.probabilities_n)
         write_predictions(self._layout, answers)
         result = self._result("running")
@@ -97,6 +105,9 @@ class Record:
         )
         result["val"] = split_result(val.labels_n, retrained.probabilities_n, note=CHOSEN_ON_VAL)
         result["retrain"] = cast("list[RetrainRung]", retrained.curve)
+        if self._inputs.dataset.holdout is not None and retrained.holdout_n is not None:
+            holdout = _readable(self._inputs.dataset.holdout, left_out)
+            result["holdout"] = split_result(holdout.labels_n, retrained.holdout_n, note=NOTHING_CHOSEN)
         self._final = result
         self.write("running")
 
@@ -127,6 +138,8 @@ class Record:
         )
         if curve:
             result["retrain"] = curve
+        if final and "holdout" in final:
+            result["holdout"] = final["holdout"]
         return result
 
     def _files(self) -> dict[str, str]:
