@@ -39,9 +39,8 @@ def _scores(val: SplitResult) -> list[str]:
 
 def _holdout(holdout: SplitResult) -> list[str]:
     low, high = holdout["auc_ci95"]
-    return [
-        f"  holdout AUC {holdout['auc']:.4f} ({low:.4f} to {high:.4f}, {holdout['num_images']:,} images): nothing was chosen on it"
-    ]
+    interval = f"95 % interval {low:.4f} to {high:.4f}, {holdout['num_images']:,} images"
+    return [f"  holdout AUC {holdout['auc']:.4f} ({interval}): nothing was chosen on it"]
 
 
 def _files(layout: RunLayout, result: Result) -> list[str]:
