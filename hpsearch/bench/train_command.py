@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.config import DataConfig
+from hpsearch.config import DataConfig, RunConfig
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def measured(arguments: argparse.Namespace) -> TrainFigures:
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     networks = _networks(arguments, device)
     data = DataConfig(source=arguments.data)
-    dataset = read_dataset(data, seed=0)
+    dataset = read_dataset(RunConfig(data=data))
     torch.set_num_threads(num_cores())  # as in a trial that has the machine for itself
     rows: list[SpeedRow] = []
     for backbone, px in networks:
