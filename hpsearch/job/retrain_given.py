@@ -46,7 +46,7 @@ def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs
     images = int(params["images_per_trial"])
     return Inputs(
         config=dataclasses.replace(config, plugins=plugins),
-        dataset=read_dataset(config.data, config.seed),
+        dataset=read_dataset(config),
         space=space,
         images_per_trial=images,
         rungs=(images,),
