@@ -13,6 +13,7 @@ COMMANDS = {
     "status": "what a study is doing",
     "predict": "an export and images to a submission CSV",
     "report": "rebuild the page and tables of a run",
+    "cache": "list and remove decoded images",
     "bench": "this machine's figures",
 }
 

@@ -104,6 +104,7 @@ def test_an_image_replaced_later_is_noticed_and_the_old_cache_named(tmp_path: Pa
     assert (new.images_nhwc[1] == 255).all()
     assert not (old.images_nhwc[1] == 255).all()
     assert f"{old.directory} is out of date" in caplog.text
+    assert f"hpsearch.cache --cache-dir {tmp_path / 'cache'} --remove {old.directory.name}" in caplog.text
 
 
 def test_few_unreadable_images_are_listed_with_reasons(tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_too_little_disk_is_found_before_anything_is_decoded(tmp_path: Path) -> 
 def test_too_little_disk_names_the_other_caches_that_could_go(tmp_path: Path) -> None:
     paths = write_images(tmp_path / "images", 2)
     old = opened(paths, tmp_path / "cache").directory
-    with pytest.raises(StorageError, match=rf"Other caches there.*\n  {old} \([\d,]+ bytes\)"):
+    with pytest.raises(StorageError, match=rf"(?s)Other caches there.*--remove NAME.*\n  {old.name} \([\d,]+ bytes\)"):
         opened(paths, tmp_path / "cache", px=100_000_000)
 
 

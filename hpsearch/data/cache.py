@@ -110,4 +110,10 @@ def _name_outdated(directory: Path) -> None:
     files = directory.name.rpartition("-")[0]
     for other in sorted(directory.parent.glob(f"{files}-*")):
         if other.is_dir() and other.name.removesuffix(BUILDING) != directory.name:
-            _logger.warning("%s is out of date, since its images have changed; it can be removed", other)
+            _logger.warning(
+                "%s is out of date, since its images have changed; remove it with: "
+                "python -m hpsearch.cache --cache-dir %s --remove %s",
+                other,
+                other.parent,
+                other.name,
+            )

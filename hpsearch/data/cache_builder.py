@@ -118,7 +118,8 @@ def _decode_pending(
     progress: Progress | None,
 ) -> None:
     pending = np.flatnonzero(state_n == PENDING)
-    _logger.info("decoding %d of %d images at %d px into %s", len(pending), len(paths), px, building)
+    needed = estimated_bytes(len(pending), px) / 2**20
+    _logger.info("decoding %d of %d images at %d px into %s, %.0f MiB", len(pending), len(paths), px, building, needed)
     unreadable = read_unreadable(building)
     chunks = (pending[start : start + _IMAGES_PER_TASK].tolist() for start in range(0, len(pending), _IMAGES_PER_TASK))
     tasks = ((building / PIXELS, px, rows, [paths[row] for row in rows]) for rows in chunks)
@@ -204,11 +205,12 @@ def _sync(path: Path) -> None:
 
 def _storage_error(building: Path, needed: int, reason: str) -> StorageError:
     cache_dir = building.parent
-    others = [f"  {path} ({size:,} bytes)" for path, size in _other_caches(cache_dir, building)]
-    removable = "\nOther caches there, which can be removed while no run uses them:\n" + "\n".join(others) if others else ""
+    others = [f"\n  {path.name} ({size:,} bytes)" for path, size in _other_caches(cache_dir, building)]
+    removal = f"\nOther caches there; python -m hpsearch.cache --cache-dir {cache_dir} --remove NAME removes one:"
     return StorageError(
         f"{cache_dir}: {reason}; the image cache needs {needed:,} bytes there{_free(cache_dir)}. "
-        f"Free some, or give a directory on a larger disk with --set data.cache_dir=DIR.{removable}"
+        f"Free some, or give a directory on a larger disk with --set data.cache_dir=DIR.{removal * bool(others)}"
+        + "".join(others)
     )
 
 

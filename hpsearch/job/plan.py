@@ -124,9 +124,10 @@ def _data_lines(inputs: Inputs) -> list[str]:
     stored = sorted(set(sizes.values()))
     cache = sum(estimated_bytes(num_images, px) for px in stored)
     template = f", {len(dataset.template):,} to predict" if dataset.template else ""
+    place = f"({', '.join(map(str, stored))} px) in {cache_directory(inputs.config.data)}"
     return [
         f"data    {dataset.source}: {len(dataset.train):,} to train, {len(dataset.val):,} to validate{template}",
-        f"disk    {_size(cache)} of decoded images ({', '.join(map(str, stored))} px) in {cache_directory(inputs.config.data)}",
+        f"disk    {wording.size(cache)} of decoded images {place}",
     ]
 
 
@@ -134,7 +135,7 @@ def _cost_lines(costs: list[BackboneCost], gpus: float) -> list[str]:
     what = "GPU memory" if gpus else "memory"
     lines = [f"{'backbone':<36} {'parameters':>12} {'images/s':>10} {what:>12}"]
     for cost in costs:
-        measured = (f"{cost.images_per_second:,.0f}", _size(cost.peak_bytes)) if cost.images_per_second else ("–", "–")
+        measured = (f"{cost.images_per_second:,.0f}", wording.size(cost.peak_bytes)) if cost.images_per_second else ("–", "–")
         lines.append(f"{cost.backbone:<36} {cost.num_parameters / 1e6:>10.1f} M {measured[0]:>10} {measured[1]:>12}")
     if not all(cost.images_per_second for cost in costs):
         lines.append("– not measured within a minute; left out of the times below")
@@ -158,7 +159,8 @@ def _study_lines(inputs: Inputs, costs: list[BackboneCost], num_slots: int, gpus
         f"search  about {num_trials} trials, {num_slots} at a time: {reached}",
         f"time    about {wording.duration(search)} to search and {wording.duration(retrain)} to retrain{gpu_hours};",
         f"        at {speed:,.0f} images/s a trial, evaluation and start-up not counted",
-        f"disk    up to {_size(largest * BYTES_OF_A_PARAMETER)} a checkpoint, {_size(largest * 4)} for the exported model",
+        f"disk    up to {wording.size(largest * BYTES_OF_A_PARAMETER)} a checkpoint, "
+        f"{wording.size(largest * 4)} for the exported model",
     ]
 
 
@@ -174,7 +176,3 @@ def _num_trials(inputs: Inputs, speed: float, num_slots: int, gpus: float, retra
     by_time = num_trials_in(min(limits) * speed * num_slots, inputs.rungs, inputs.config.search.eta) if limits else None
     counts = [count for count in (by_time, budget.trials) if count is not None]
     return min(counts, default=0)
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"

@@ -36,6 +36,11 @@ def large(number: float) -> str:
     return f"{number:.0f}"
 
 
+def size(num_bytes: float) -> str:
+    """Memory or disk: `59 MiB`, `1.2 GiB`."""
+    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"
+
+
 def counts(by_state: Mapping[str, int]) -> str:
     """`2 running, 15 paused`, states without trials left out."""
     return ", ".join(f"{count:,} {state}" for state, count in by_state.items() if count)
