@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
+from threadpoolctl import threadpool_info
 
 from hpsearch.config import Params
 from hpsearch.search.engine import Engine
@@ -62,6 +63,19 @@ def spread_trials(values_at: dict[int, float]) -> list[TrialState]:
         height = 1.0 - abs(float(params["x"]) - 0.8)
         trials.append(trial(number, params, {images: scale * height for images, scale in values_at.items()}))
     return trials
+
+
+def test_a_proposal_takes_one_thread_and_gives_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    seen = []
+    draw = Posterior.draw
+    monkeypatch.setattr(Posterior, "draw", lambda *args: seen.append(threads()) or draw(*args))
+    before = threads()
+    proposals(LINE, study_of(spread_trials({1: 1.0})), num=1)
+    assert seen == [{1}]
+    assert threads() == before
 
 
 def test_gradients_agree_with_differences() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from hpsearch.config import Params, flatten
 from hpsearch.errors import InputError
@@ -45,7 +45,7 @@ class Engine:
         *,
         identity: Mapping[str, Any] | None = None,
         earlier: Mapping[str, Study] | None = None,
-    ) -> Engine:
+    ) -> Self:
         """Begins the study of an empty journal, or continues the one that the journal tells of.
 
         Trials that were running are handed out again from their last rung, first.

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
+from threadpoolctl import ThreadpoolController
 
 from hpsearch.config import Params, ParamValue
 from hpsearch.search.dimension import Dimension
@@ -69,11 +71,13 @@ class GpProposer:
         known = self._observations(study) if self._encoder.num_columns else None
         if known is None or len(known) < NUM_FIRST:
             return self._space.complete(_prior_choice(self._space, random))
-        posterior = self._posterior(known)
-        params, features_qd = self._candidates(study, posterior, random)
+        # More threads would not pay for matrices of this size, would take cores from the trials, and round differently.
+        with _blas().limit(limits=1, user_api="blas"):
+            posterior = self._posterior(known)
+            params, features_qd = self._candidates(study, posterior, random)
+            drawn_q = posterior.draw(features_qd, random)
         tried = {self._encoded(trial).tobytes() for trial in study.trials.values()}
         is_new_q = np.array([features_d.tobytes() not in tried for features_d in features_qd])
-        drawn_q = posterior.draw(features_qd, random)
         return params[int(np.argmax(np.where(is_new_q | ~is_new_q.any(), drawn_q, -np.inf)))]
 
     def _posterior(self, known: Observations) -> Posterior:
@@ -142,6 +146,12 @@ class GpProposer:
             return dimension.from_unit(min(unit, 2.0 - unit) if unit < 2.0 else 1.0)
 
         return self._space.complete(choose)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The linear algebra libraries of numpy and scipy; finding them takes some milliseconds."""
+    return ThreadpoolController()
 
 
 class _Encoder:
