@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 ARGS ?=
 
-.PHONY: install run test test-all lint clean
+.PHONY: install run test test-all faults lint clean
 
 install: $(INSTALLED)
 
@@ -23,6 +23,11 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Every fault of tests/faults, each random one at TRIES moments: some twenty minutes on two cores.
+TRIES ?= 20
+faults: $(INSTALLED)
+	FAULT_TRIES=$(TRIES) $(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(directory: str | Path, device: str = "") -> Scorer:
+def load(directory: str | Path, device: str = "", *, plugins: Sequence[str] = ()) -> Scorer:
     """The detector that a run has exported; its `score(path)` is P(deepfake) of an image file.
 
     Args:
         directory: The run directory, or its `best` folder.
         device: `cpu`, `cuda`, `cuda:1`; empty: a GPU where there is one.
+        plugins: Your own modules that the model needs; nothing else that it names is imported.
 
     Raises:
-        hpsearch.errors.InputError: no export there, or its files do not fit each other.
+        hpsearch.errors.InputError: no export there, its files do not fit each other, or it needs a plugin that is not named.
     """
     from hpsearch.final.scorer import Scorer  # brings torch, which `import hpsearch` does without
     from hpsearch.layout import MODEL_DESCRIPTION, RunLayout
 
     given = Path(directory)
     is_run = not (given / MODEL_DESCRIPTION).is_file() and RunLayout(given).best.is_dir()
-    return Scorer.load(RunLayout(given).best if is_run else given, device)
+    return Scorer.load(RunLayout(given).best if is_run else given, device, plugins=plugins)

@@ -138,6 +138,13 @@ class ResourcesConfig:
     """CPU cores of one trial; None: the cores shared out over the GPUs' trials, without a GPU 1."""
     max_slots: int | None = None
     """Trials that run at the same time at most; None: as many as the resources hold."""
+    silence_minutes: float = 60.0
+    """A trial that gives no sign of life for so long, neither images nor a rung, is taken for hanging and done again;
+    scoring all validation images once must be quicker than that."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        _in_range("resources.silence_minutes", self.silence_minutes, 0.1, 100_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

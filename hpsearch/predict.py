@@ -25,6 +25,7 @@ def parser() -> Parser:
     )
     options.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV to write: img_name,y_pred")
     options.add_argument("--device", default="", help="cpu, cuda, cuda:1; default: a GPU where there is one")
+    options.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="your own module that the model needs")
     return options
 
 
@@ -35,7 +36,7 @@ def command(argv: list[str]) -> int:
     from hpsearch.final.submission import write_submission
 
     names, paths = images_to_score(options.template, options.images)
-    scorer = Scorer.load(options.model, options.device)
+    scorer = Scorer.load(options.model, options.device, plugins=options.plugin)
 
     def show(done: int, total: int) -> None:
         sys.stderr.write(f"\r{done:,} of {total:,} images scored")

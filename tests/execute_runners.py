@@ -53,6 +53,8 @@ class MisbehavingRunner:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         if kind == "die" or (kind == "die once" and _is_first(self.root / f"died-{stretch.trial}")):
             os._exit(9)
+        if kind == "hang once" and _is_first(self.root / f"hung-{stretch.trial}"):
+            time.sleep(600)
         while kind == "sleep" or (kind == "sleep until marked" and not (self.root / "go on").exists()):
             time.sleep(0.1)
         for images in RUNGS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,7 @@ class TrainingRunner:
             if self._device == "cuda":
                 torch.cuda.empty_cache()  # others may share this GPU
 
-    def _data(self, px: int) -> TrainingData:
+    def _data(self, px: int, give_sign_of_life: Callable[[], None]) -> TrainingData:
         if px not in self._data_by_px:
             self._data_by_px[px] = open_training_data(
                 self._job.dataset,
@@ -139,6 +139,7 @@ class TrainingRunner:
                 cache_dir=Path(self._job.cache_dir),
                 num_workers=self._job.num_workers,
                 max_unreadable_fraction=self._job.max_unreadable_fraction,
+                progress=lambda done, total: give_sign_of_life(),
             )
         return self._data_by_px[px]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import time
 import uuid
@@ -53,7 +54,9 @@ class _Watch(tune.Stopper):
         resources: TrialResources,
         interrupt: Interrupt,
         reader: ProgressReader,
+        silence_seconds: float,
     ) -> None:
+        self._silence_seconds = silence_seconds
         self._session, self._scheduler, self._resources = session, scheduler, resources
         self._interrupt, self._reader = interrupt, reader
         self._has_killed = self._has_begun = False
@@ -82,6 +85,7 @@ class _Watch(tune.Stopper):
     def _count_slots(self) -> None:
         now = time.monotonic()
         self._next_count = now + NODES_SECONDS
+        self._scheduler.end_silent(self._silence_seconds)
         nodes = live_nodes()
         slots = self._resources.slots_on(nodes)
         self._session.num_slots = max(1, slots)  # one stretch waits for a node; with none at all Tune would block
@@ -99,6 +103,7 @@ def run_search(
     tune_dir: Path,
     should_stop: Callable[[], bool] = lambda: False,
     deadline_seconds: float | None = None,
+    silence_seconds: float = math.inf,
     on_event: Callable[[SearchEvent], None] = lambda event: None,
 ) -> Ending:
     """Runs stretches of `engine` on the connected Ray cluster until there is nothing more to do.
@@ -110,6 +115,7 @@ def run_search(
         tune_dir: where Tune writes for itself; removable.
         should_stop: asked often; True: no new stretches, those in flight go on to their next rung.
         deadline_seconds: from now; then stretches in flight are stopped.
+        silence_seconds: a trial that gives no sign of life for so long is taken for hanging: its process is ended.
         on_event: told what happens, in this process.
 
     Raises:
@@ -120,7 +126,7 @@ def run_search(
     )
     with catch_interrupts() as interrupt, contextlib.closing(ProgressReader()) as reader:
         try:
-            _run_tune(session, make_runner, resources, tune_dir, interrupt, reader)
+            _run_tune(session, make_runner, resources, tune_dir, interrupt, reader, silence_seconds)
         except Exception as error:
             session.fail(error)  # unless it follows from an earlier one
         finally:
@@ -138,6 +144,7 @@ def _run_tune(
     tune_dir: Path,
     interrupt: Interrupt,
     reader: ProgressReader,
+    silence_seconds: float,
 ) -> None:
     scheduler = EngineScheduler(session)
     with _tune_environment(), _session_dir_under_client(tune_dir):
@@ -149,7 +156,7 @@ def _run_tune(
             storage_path=str(tune_dir.resolve()),
             search_alg=EngineSearch(session),
             scheduler=scheduler,
-            stop=_Watch(session, scheduler, resources, interrupt, reader),
+            stop=_Watch(session, scheduler, resources, interrupt, reader, silence_seconds),
             num_samples=-1,
             max_concurrent_trials=resources.slots,
             resources_per_trial=PlacementGroupFactory([{"CPU": resources.cpus, "GPU": resources.gpus}]),

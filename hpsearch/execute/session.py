@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeVar
 
@@ -64,6 +64,7 @@ class _Live:
     slot: int
     images: int
     settled: bool = False
+    heard_at: float = field(default_factory=time.monotonic)
 
 
 class SearchSession:
@@ -150,6 +151,7 @@ class SearchSession:
     def rung(self, key: str, report: RungReport) -> bool:
         """A rung was reached; True: the trial trains on in place."""
         live = self._live[key]
+        live.heard_at = time.monotonic()
         go_on = self._guarded(lambda: self._report(live, report), False)
         live.images = report.images
         live.settled = not go_on
@@ -184,9 +186,16 @@ class SearchSession:
     def progress(self, key: str, progress: Progress) -> None:
         """Something to show."""
         live = self._live.get(key)
+        if live is not None:
+            live.heard_at = time.monotonic()
         if live is not None and not live.settled and progress.images >= live.images:
             live.images = progress.images
             self._tell("progress", live, images_per_second=progress.images_per_second)
+
+    def heard_at(self, key: str) -> float:
+        """When the stretch gave its last sign of life, on the monotonic clock."""
+        live = self._live.get(key)
+        return time.monotonic() if live is None else live.heard_at
 
     def free(self, key: str, message: str = "") -> None:
         """The worker is free again. Where it never said how the stretch ended, it is lost and will be done again."""

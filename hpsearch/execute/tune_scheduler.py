@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ class EngineScheduler(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self._session = session
         self._live: dict[str, Any] = {}
+        self._running_since: dict[str, float] = {}
+        self._silent: dict[str, str] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Remembers Tune's trial, so that its process can be ended at once."""
@@ -50,7 +53,7 @@ class EngineScheduler(FIFOScheduler):
         """The worker was lost, or its process could not run our code at all."""
         error = _read_error(trial)
         if isinstance(error, RayActorError) and not error.actor_init_failed:
-            self._session.free(trial.trial_id, first_line(error))
+            self._session.free(trial.trial_id, self._silent.get(trial.trial_id) or first_line(error))
         elif error is not None and not _is_on_purpose(error):
             self._session.fail(ClusterError(f"a worker cannot run hpsearch: {last_line(error)}. See its node's Ray logs."))
         self._forget(trial)
@@ -75,8 +78,22 @@ class EngineScheduler(FIFOScheduler):
             if actor is not None:
                 ray.kill(actor)
 
+    def end_silent(self, seconds: float) -> None:
+        """Ends the processes of stretches that gave no sign of life for `seconds`, as if they had been lost."""
+        now = time.monotonic()
+        for key, trial in self._live.items():
+            actor = trial.temporary_state.ray_actor
+            if trial.status != Trial.RUNNING or actor is None or key in self._silent:
+                continue
+            began = self._running_since.setdefault(key, now)
+            if now - max(began, self._session.heard_at(key)) > seconds:
+                self._silent[key] = f"gave no sign of life for {seconds / 60:g} min; its process was ended"
+                ray.kill(actor)
+
     def _forget(self, trial: Any) -> None:
         self._live.pop(trial.trial_id, None)
+        self._running_since.pop(trial.trial_id, None)
+        self._silent.pop(trial.trial_id, None)
         with contextlib.suppress(OSError):
             Path(trial.local_path).rmdir()  # empty, one for each stretch
 

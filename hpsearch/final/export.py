@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hpsearch.train.trial import TrialTrainer
 
 FORMAT = 1
+MAX_STORED_PX = 4096
+"""Four times the largest square that a network may see."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,10 +108,29 @@ def read_description(directory: Path) -> ModelDescription:
     if not file.is_file():
         raise InputError(f"{directory}: no {MODEL_DESCRIPTION} there. Give the `best` folder of a finished run.")
     try:
-        fields = json.loads(file.read_text())
+        fields = json.loads(file.read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:
             raise InputError(f"{file}: its format is not {FORMAT}; it was written by another version of hpsearch.")
         fields["plugins"], fields["classes"] = tuple(fields["plugins"]), tuple(fields["classes"])
-        return ModelDescription(**fields)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        description = ModelDescription(**fields)
+        _check(description)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{file}: not a description of a model ({error}). Export it again.") from error
+    return description
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _check(description: ModelDescription) -> None:
+    """Looks at what is used before anything is built from it: the file may come from somebody else."""
+    if not isinstance(description.params, dict) or not all(_is_value(value) for value in description.params.values()):
+        raise ValueError("params must be a mapping of names to numbers and words")
+    px, images = description.stored_px, description.images_trained
+    if type(px) is not int or not 1 <= px <= MAX_STORED_PX:
+        raise ValueError(f"stored_px is {px!r}; it must be a whole number from 1 to {MAX_STORED_PX}")
+    if type(images) is not int or images < 1:
+        raise ValueError(f"images_trained is {images!r}; it must be a whole number above 0")
+    if not all(isinstance(plugin, str) for plugin in description.plugins):
+        raise ValueError(f"plugins are {description.plugins!r}; they must be names of Python modules")

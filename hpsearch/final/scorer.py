@@ -6,6 +6,7 @@ Legend: b images of a batch, c colours, h and w pixels, k classes.
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,16 +19,19 @@ import torch
 from hpsearch.data.decode import UnreadableImageError, decode
 from hpsearch.errors import InputError
 from hpsearch.final.export import ModelDescription, read_description
-from hpsearch.layout import MODEL_WEIGHTS
+from hpsearch.layout import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from hpsearch.model.backbones import ModelSpec, build
+from hpsearch.search.space import Space
 from hpsearch.train.augment import build_augmentation
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.settings import settings_from
+from hpsearch.train.vocabulary import TrainVocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from hpsearch.config import Params
     from hpsearch.model.detector import Detector
 
 BATCH_SIZE = 128
@@ -55,18 +59,24 @@ class Scorer:
         self._device = device
 
     @classmethod
-    def load(cls, directory: Path, device: str = "") -> Scorer:
-        """Loads an export onto `device`; empty: a GPU where there is one.
+    def load(cls, directory: Path, device: str = "", *, plugins: Sequence[str] = ()) -> Scorer:
+        """Loads an export. Nothing in it can run code; modules that it needs are imported only where the caller names them.
+
+        Args:
+            directory: The export.
+            device: `cpu`, `cuda`, `cuda:1`; empty: a GPU where there is one.
+            plugins: The user's own modules with its backbone or augmentation.
 
         Raises:
-            InputError: no export there, or its files do not fit each other.
+            InputError: no export there, its files do not fit each other, or it needs a plugin that is not named.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         description = read_description(directory)
-        import_plugins(description.plugins)
-        settings = settings_from(description.params)
+        import_plugins(plugins)
+        _require_named(description, plugins, directory)
+        settings = settings_from(_checked(description, directory))
         spec = ModelSpec(backbone=settings.backbone, se_reduction=settings.se_reduction, image_px=settings.image_px)
         model = build(spec)
         try:
@@ -121,6 +131,29 @@ class Scorer:
         probabilities_bk = torch.softmax(self.model(self.inputs_of(pixels_bhwc)).double(), dim=1)
         scored_b: NDArray[np.float64] = probabilities_bk[:, 1].cpu().numpy()
         return scored_b
+
+
+def _require_named(description: ModelDescription, plugins: Sequence[str], directory: Path) -> None:
+    """An export may come from somebody else, so what it names is not imported for that alone."""
+    unnamed = [plugin for plugin in description.plugins if plugin not in plugins and plugin not in sys.modules]
+    if unnamed:
+        raise InputError(
+            f"{directory / MODEL_DESCRIPTION}: the model needs the Python module {unnamed[0]!r}, which was not named. If you "
+            f"trust that module, allow it: `--plugin {unnamed[0]}`, or plugins=[{unnamed[0]!r}] from Python."
+        )
+
+
+def _checked(description: ModelDescription, directory: Path) -> Params:
+    """The configuration, held against what a space file may say.
+
+    Raises:
+        InputError: an unknown parameter, or a value out of its range.
+    """
+    try:
+        Space.from_dict({"fixed": dict(description.params)}, TrainVocabulary())
+    except InputError as error:
+        raise InputError(f"{directory / MODEL_DESCRIPTION}: its configuration cannot be used: {error}") from error
+    return description.params
 
 
 def _decoded(paths: Sequence[str], px: int, num_workers: int) -> Iterator[tuple[list[int], Tensor, list[tuple[str, str]]]]:

@@ -187,6 +187,7 @@ class Run:
             tune_dir=self.layout.tune,
             should_stop=lambda: spending.is_spent(study),
             deadline_seconds=spending.search_deadline_seconds(),
+            silence_seconds=60 * self.config.resources.silence_minutes,
             on_event=watch,
         )
         watch.finish()

@@ -5,7 +5,6 @@ It is a run like any other, with a journal, a page and an export; its study hold
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +38,16 @@ def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs
             f"--retrain {file}: give the {MODEL_DESCRIPTION} of an export, for example runs/faces/best/{MODEL_DESCRIPTION}."
         )
     description = read_description(file if file.is_dir() else file.parent)
-    plugins = tuple(dict.fromkeys((*description.plugins, *config.plugins)))
-    import_plugins(plugins)
+    unnamed = [plugin for plugin in description.plugins if plugin not in config.plugins]
+    if unnamed:
+        listed = ",".join((*config.plugins, *unnamed))
+        raise InputError(f"--retrain {file}: needs the module {unnamed[0]!r}. If you trust it, add --set plugins=[{listed}]")
+    import_plugins(config.plugins)
     params = {**description.params, "images_per_trial": description.images_trained, **fixed}
     space = Space.from_dict({"fixed": params, "start": [{}]}, TrainVocabulary())
     images = int(params["images_per_trial"])
     return Inputs(
-        config=dataclasses.replace(config, plugins=plugins),
+        config=config,
         dataset=read_dataset(config),
         space=space,
         images_per_trial=images,

@@ -83,7 +83,11 @@ def read_yaml(path: Path, problems: Problems) -> Node:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise InputError(f"{path}: cannot read this space file ({reason}). Those of hpsearch lie in search_spaces/.") from error
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        number = text.count("\n", 0, error.position) + 1
+        raise InputError(f"{path}:{number}: a character that no text file has (code {error.character}). Remove it.") from error
     try:
         root = loader.get_single_node()
         if root is None:

@@ -1,0 +1,71 @@
+"""Space files, label files and options changed at random: a user sees a message with its place, never a traceback."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hpsearch.cli import SPACES
+from hpsearch.config import RunConfig, with_overrides
+from hpsearch.data.find import find_dataset
+from hpsearch.errors import InputError
+from hpsearch.search.space import Space
+from hpsearch.train.vocabulary import TrainVocabulary
+from tests.small_set import SPACE, make_competition
+
+EXAMPLES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SIGNS = ["  ", "? ", "%YAML 2.0", "&a", "*a", "<<: *a", "!!python/object/apply:os.system ['true']", "\x00", "\ud7ff", "é"]
+WORDS = ["low", "high", "choices", "when", "none", "true", "null", "log: true", "step: 0", "lr", "backbone", "augment", "fixed"]
+PIECES = st.sampled_from([*"{}[]:,-'\"|\n\t", *SIGNS, *WORDS, "1e999", ".nan", "-1", "9" * 400])
+
+
+def refusal(call: Callable[[], object]) -> str | None:
+    """What a user reads where `call` refuses its input; None where it takes it. Any other error fails the test."""
+    try:
+        call()
+    except InputError as error:
+        return str(error)
+    return None
+
+
+@st.composite
+def changed(draw: st.DrawFn, text: str) -> str:
+    """`text` with up to four places replaced, doubled or left out."""
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(text)))
+        width = draw(st.integers(0, 30))
+        piece = draw(PIECES | st.text(max_size=8) | st.just(text[at : at + 2 * width]))
+        text = text[:at] + piece + text[at + width :]
+    return text
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_competition(tmp_path_factory.mktemp("inputs"))
+
+
+@EXAMPLES
+@given(text=changed(SPACE) | changed((SPACES / "quickstart.yaml").read_text()))
+def test_a_space_file_is_read_or_refused_with_its_line(folder: Path, text: str) -> None:
+    file = folder / "space.yaml"
+    file.write_text(text, encoding="utf-8", errors="surrogatepass")
+    said = refusal(lambda: Space.load(file, TrainVocabulary()))
+    assert said is None or "space.yaml" in said
+
+
+@EXAMPLES
+@given(text=changed("img_name,target\n" + "".join(f"{number:032x}.jpg,{number % 2}\n" for number in range(48))))
+def test_a_label_file_is_read_or_refused_by_name(folder: Path, text: str) -> None:
+    labels = folder / "phase1" / "trainset_label.txt"
+    labels.write_text(text, encoding="utf-8", errors="surrogatepass")
+    said = refusal(lambda: find_dataset(folder, val_fraction=0.2, seed=0))
+    assert said is None or "trainset" in said
+
+
+@EXAMPLES
+@given(option=changed("search.eta=4") | changed("plugins=[one, two]") | changed("budget.minutes=8"))
+def test_an_option_is_taken_or_refused_by_name(option: str) -> None:
+    said = refusal(lambda: with_overrides(RunConfig(), [option]))
+    assert said is None or option.partition("=")[0] in said
