@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import plotly.graph_objects as go
@@ -26,7 +26,7 @@ from hpsearch.report.tables import Predictions
 from tests.report_studies import HOSTILE, make_run
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
-SECTIONS = ["result", "search", "parameters", "budget", "detector", "trials", "reproduce"]
+SECTIONS = ["result", "search", "confirmation", "parameters", "budget", "detector", "trials", "reproduce"]
 FIGURES = [
     "history",
     "curves",
@@ -38,6 +38,9 @@ FIGURES = [
     "roc-small",
     "calibration",
     "spread",
+    "finalists",
+    "robustness",
+    "groups",
 ]
 
 # Runs in the page once it is ready, and leaves what it found in the document.
@@ -59,6 +62,7 @@ PROBE = """
     }));
     found.sections = [...document.querySelectorAll("section")].map((section) => [section.id, section.innerText.trim().length]);
     found.requests = performance.getEntriesByType("resource").map((entry) => entry.name);
+    found.pictures = [...document.querySelectorAll(".pictures img")].map((image) => image.naturalWidth);
     found.title = document.title;
     found.unnamed = [...document.querySelectorAll("button, a")].filter((one) => !one.textContent.trim()).length;
     found.sideways = document.documentElement.scrollWidth > document.documentElement.clientWidth;
@@ -163,6 +167,10 @@ def test_every_figure_is_drawn(seen: tuple[dict[str, Any], list[str]]) -> None:
     assert [name for name, marks in figures.items() if not marks] == []
 
 
+def test_pictures_of_mistakes_load_from_the_page_itself(seen: tuple[dict[str, Any], list[str]]) -> None:
+    assert seen[0]["pictures"] == [160] * 27
+
+
 def test_names_and_messages_stay_text(seen: tuple[dict[str, Any], list[str]], layout: RunLayout) -> None:
     assert seen[0]["title"] == "faces <i>&amp; – hpsearch"
     page = layout.page.read_text()
@@ -207,7 +215,9 @@ def test_page_fits_a_phone_and_the_running_study_has_no_detector_yet(chromium: s
     found = json.loads(html.unescape(re.findall(r'<pre id="probe">(.*?)</pre>', dom, re.DOTALL)[0]))
     assert console == []
     assert found["sideways"] is False
-    assert [section for section, _ in found["sections"]] == [name for name in SECTIONS if name != "detector"]
+    assert [section for section, _ in found["sections"]] == [
+        name for name in SECTIONS if name not in ("detector", "confirmation")
+    ]
     assert [name for name, marks in found["figures"].items() if not marks] == []
 
 
@@ -281,6 +291,18 @@ def test_notes_say_that_the_chosen_score_leans_high_and_how_few_images_a_small_r
     assert "also chose this configuration" not in " ".join(notes_with_note)
     assert re.search(r"With \d+ real images a false-positive rate of 0\.001 is 0\.\d images", notes)
     assert "2 of 40 trials gave no usable result (1 diverged, 1 failed)" in notes
+
+
+def test_the_finals_are_told_where_there_are_any(layout: RunLayout, content: PageContent) -> None:
+    page = layout.page.read_text()
+    assert "<dt>Confirmed AUC</dt>" in page
+    assert "+0.0080" in page
+    assert "52 % of the template's images are deepfakes (60 % of the validation images are)" in page
+    assert content.result is not None
+    alone = {key: value for key, value in content.result.items() if key not in ("confirmation", "robustness", "groups")}
+    page = render_page(dataclasses.replace(content, result=cast("Any", alone)))
+    assert 'id="confirmation"' not in page
+    assert "Optimism" not in page
 
 
 def test_notes_of_an_unfinished_run_say_so_first(tmp_path: Path) -> None:

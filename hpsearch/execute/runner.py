@@ -103,7 +103,8 @@ class TrainingRunner:
             HpsearchError: no trial is to blame: images, weights or storage.
         """
         settings = settings_from({**stretch.params, "images_per_trial": self._job.images_per_trial})
-        data = self._data(self._job.stored_px[settings.image_px])
+        alive = Progress(images=stretch.from_images, images_per_second=0.0)
+        data = self._data(self._job.stored_px[settings.image_px], lambda: on_progress(alive))
         trainer = TrialTrainer(
             settings,
             data,

@@ -39,7 +39,7 @@ class PageContent:
     config: Mapping[str, Any] = field(default_factory=dict)
     """`config.yaml`: command, commit, versions, hardware, configuration."""
     importance: Mapping[str, float] = field(default_factory=dict)
-    """Parameter → share of the variation of the objective that it explains; empty: not known."""
+    """Parameter → share of all importance, see `search.importance`; empty: too few trials."""
     status: str = "running"
     """`done`, `interrupted` or `running`."""
     path: tuple[tuple[int, float], ...] = ()

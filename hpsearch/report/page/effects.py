@@ -1,4 +1,4 @@
-"""What the parameters did: one plot for each, and how much each explains."""
+"""What the parameters did: one plot for each, and how much each decides."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _decades(parameter: SearchedParameter) -> dict[str, Any]:
 
 
 def importance_figure(content: PageContent) -> Figure | None:
-    """How much of the variation of the objective each parameter explains; None where that is not known."""
+    """How much each parameter decides who is among the best; None where that is not known."""
     ranked = sorted(content.importance.items(), key=lambda item: item[1])
     if not ranked:
         return None
@@ -105,6 +105,6 @@ def importance_figure(content: PageContent) -> Figure | None:
                 "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
             }
         ],
-        layout={"xaxis": axis("Share of the explained variation", rangemode="tozero"), "yaxis": {"showgrid": False}},
+        layout={"xaxis": axis("Share of all importance", rangemode="tozero"), "yaxis": {"showgrid": False}},
         height_px=80 + 26 * len(ranked),
     )

@@ -16,7 +16,7 @@ from hpsearch.layout import RunLayout
 from hpsearch.report import wording
 from hpsearch.report.facts import parameter_limit
 from hpsearch.report.mistakes import Mistake, data_uri
-from hpsearch.report.page import curves, detector, effects, history, parallel, spending, trial_rows
+from hpsearch.report.page import curves, detector, effects, finals, history, parallel, spending, trial_rows
 from hpsearch.report.page.best_curves import best_figures
 from hpsearch.report.page.configuration import fixed_settings, searched_settings
 from hpsearch.report.page.content import PageContent
@@ -77,6 +77,13 @@ def _views(content: PageContent) -> dict[str, Any]:
         "seconds": content.result["seconds"] if content.result else content.study.phases,
         "detector": _detector(content) if predictions is not None else None,
         "mistakes": _mistakes(content),
+        "confirmation": finals.told(content, "confirmation"),
+        "finalists": finals.finalists_figure(content),
+        "robustness": finals.robustness_figure(content),
+        "num_degraded": (finals.told(content, "robustness") or {}).get("num_images", 0),
+        "groups": finals.groups_figure(content),
+        "rescaled": finals.told(content, "calibration"),
+        "prior_shift": finals.told(content, "prior_shift"),
         "trial_notes": notes_of_trials(content),
         "columns": trial_rows.columns(content),
         "rows": trial_rows.rows(content),
