@@ -13,6 +13,7 @@ from hpsearch.report.display import SECONDS_BETWEEN_LINES, Display, DisplayMode
 from hpsearch.report.moment import BudgetUse, TrialProgress, moment_of
 from hpsearch.report.panels import status_group
 from hpsearch.search.fold import Study, fold
+from hpsearch.search.types import Outcome
 from tests.report_studies import simulate
 
 BUDGET = BudgetUse(seconds=192, max_seconds=480, max_trials=24)
@@ -180,6 +181,24 @@ def test_json_mode_writes_objects_that_a_program_can_read(study: Study, clock: C
     assert [one["kind"] for one in objects] == ["phase", "status", "event"]
     assert objects[1]["trials"]["diverged"] == 1
     assert objects[1]["seconds_left"] == 288
+
+
+def test_json_mode_tells_each_event_of_the_search_with_its_facts(clock: Clock) -> None:
+    display, target = open_display("json", clock)
+    display.tell("rung", trial=3, images=100, value=0.75, message="", outcome=None, going_on=False)
+    display.tell("ended", trial=4, images=0, value=None, outcome=Outcome.FAILED, message="two\nlines")
+    objects = [json.loads(line) for line in written(target).splitlines()]
+    assert [{key: one[key] for key in one if key != "time"} for one in objects] == [
+        {"kind": "rung", "trial": 3, "images": 100, "value": 0.75, "going_on": False},
+        {"kind": "ended", "trial": 4, "images": 0, "outcome": "failed", "message": "two\nlines"},
+    ]
+
+
+@pytest.mark.parametrize("mode", ["plain", "rich", "quiet"])
+def test_other_modes_leave_events_for_programs_out(clock: Clock, mode: DisplayMode) -> None:
+    display, target = open_display(mode, clock)
+    display.tell("rung", trial=3, images=100, value=0.75)
+    assert written(target) == ""
 
 
 def test_quiet_mode_writes_nothing(study: Study, clock: Clock) -> None:

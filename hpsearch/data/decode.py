@@ -78,6 +78,8 @@ def decode(path: str, px: int) -> NDArray[np.uint8]:
         return _decode(content, px)
     except UnidentifiedImageError as error:
         raise UnreadableImageError(path, "not an image in a known format") from error
+    except Image.DecompressionBombError as error:  # before the size can be asked for
+        raise UnreadableImageError(path, f"too many pixels; at most {MAX_PIXELS:,} are accepted") from error
     except Exception as error:  # Pillow's parsers raise OSError, SyntaxError, ValueError, struct.error, … on broken files
         raise UnreadableImageError(path, str(error) or type(error).__name__) from error
 

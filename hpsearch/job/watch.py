@@ -52,6 +52,9 @@ class Watch:
 
     def __call__(self, event: SearchEvent) -> None:
         """Shows and keeps one event."""
+        if event.kind != "progress":
+            facts = {name: getattr(event, name) for name in ("trial", "slot", "images", "value", "outcome", "message")}
+            self.display.tell(event.kind, **facts, going_on=event.going_on)
         trial = self.engine.study.trials[event.trial]
         if event.kind in ("started", "progress") or event.going_on:
             speed = event.images_per_second or trial.metrics.get(trial.images, {}).get("images_per_second")

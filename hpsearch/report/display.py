@@ -79,6 +79,11 @@ class Display:
         """Says that something happened: one line."""
         self._write("event", wording.printable(text))
 
+    def tell(self, kind: str, **facts: Any) -> None:
+        """Hands a program one event of the search, as a JSON line; people see its outcome in the panel and the lines."""
+        if self.mode == "json":
+            self._write_json(kind, {name: fact for name, fact in facts.items() if fact not in (None, "")})
+
     def update(self, study: Study, *, running: Mapping[int, TrialProgress], budget: BudgetUse) -> None:
         """Shows the study as it stands; cheap to call often, since it looks only a few times a second."""
         now = self._clock()
@@ -120,13 +125,15 @@ class Display:
     def _write(self, kind: str, text: str, **numbers: Any) -> None:
         stamp = time.strftime("%H:%M:%S")
         if self.mode == "json":
-            line = json.dumps({"time": time.time(), "kind": kind, "text": text, **numbers})
-            self._console.out(line, highlight=False)
+            self._write_json(kind, {"text": text, **numbers})
         elif self.mode == "plain":
             self._console.out(f"{stamp} {text}", highlight=False)
         elif self.mode == "rich":
             style = "bold" if kind == "phase" else ""
             self._console.print(Text.assemble((stamp, "dim"), " ", (text, style)))
+
+    def _write_json(self, kind: str, content: Mapping[str, Any]) -> None:
+        self._console.out(json.dumps({"time": time.time(), "kind": kind, **content}), highlight=False)
 
 
 def _progress_line(done: int, total: int, what: str) -> Table:
