@@ -243,6 +243,9 @@ def test_comparison_of_runs_shows_scores_course_and_differences(chromium: str, t
     assert console == []
     assert [section for section, _ in found["sections"]] == ["scores", "course", "configurations", "asked"]
     assert found["figures"]["paths"] >= 2
+    shown = page.read_text()
+    assert "mean of fresh trainings" in shown
+    assert "holdout AUC" not in shown  # neither run has one
 
 
 def embedded_figures(page: str) -> dict[str, dict[str, Any]]:

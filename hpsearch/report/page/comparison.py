@@ -11,6 +11,7 @@ from hpsearch.files import write_text
 from hpsearch.report import wording
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, axis, hover
+from hpsearch.report.page.finals import told
 from hpsearch.report.page.render import render
 
 COLOURS = ("$completed", "$accent", "$running", "$infeasible", "$diverged", "$ink", "$muted")
@@ -63,6 +64,8 @@ def _scores(contents: Sequence[PageContent]) -> list[Line]:
         "status": [content.status for content in contents],
         "validation AUC, retrained": [_auc(content) for content in contents],
         "95 % interval": [_interval(content) for content in contents],
+        "holdout AUC": [_holdout(content) for content in contents],
+        "mean of fresh trainings": [_confirmed(content) for content in contents],
         "best trial": [_best(content) for content in contents],
         "backbone": [str(content.best.params.get("backbone", "")) if content.best else "" for content in contents],
         "parameters": [_parameters(content) for content in contents],
@@ -72,7 +75,19 @@ def _scores(contents: Sequence[PageContent]) -> list[Line]:
         "time": [wording.duration(sum(_seconds(content).values())) for content in contents],
         "GPU hours": [f"{content.result['gpu_hours']:.2f}" if content.result else "" for content in contents],
     }
-    return [Line(title=title, cells=cells) for title, cells in lines.items()]
+    return [Line(title=title, cells=cells) for title, cells in lines.items() if any(cells)]
+
+
+def _holdout(content: PageContent) -> str:
+    holdout = told(content, "holdout")
+    return "{:.4f} ({:.4f} – {:.4f})".format(holdout["auc"], *holdout["auc_ci95"]) if holdout else ""
+
+
+def _confirmed(content: PageContent) -> str:
+    confirmation = told(content, "confirmation")
+    means = {one["trial"]: one["mean"] for one in confirmation["finalists"]} if confirmation else {}
+    mean = means.get(confirmation["winner"]) if confirmation else None
+    return "" if mean is None else f"{mean:.4f}"
 
 
 def _auc(content: PageContent) -> str:
