@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.config import BudgetConfig
+from hpsearch.errors import InputError
 from hpsearch.job.spending import FINISHING_SECONDS, RETRAIN_MARGIN, Spending, budget_use, gpu_hours, read_budget
 from hpsearch.layout import RunLayout
 from hpsearch.search.engine import Engine
@@ -89,3 +90,10 @@ def test_a_display_gets_limits_in_its_units(tmp_path: Path) -> None:
     use = budget_use(engine_with_one_rung().study, BudgetConfig(minutes=2, trials=7, gpu_hours=3), seconds=30.0)
     assert (use.seconds, use.max_seconds, use.max_trials, use.max_gpu_hours) == (30.0, 120.0, 7, 3)
     assert read_budget(RunLayout(tmp_path)) == BudgetConfig()
+
+
+@pytest.mark.parametrize("content", ["config: {seed: 3}", "just text", "{", "config: {budget: {miles: 3}}"])
+def test_a_broken_configuration_file_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(InputError, match=r"config\.yaml: holds no budget"):
+        read_budget(RunLayout(tmp_path))

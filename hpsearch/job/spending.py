@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from hpsearch.config import BudgetConfig
+from hpsearch.errors import InputError
 from hpsearch.report.moment import BudgetUse
 
 if TYPE_CHECKING:
@@ -45,10 +46,17 @@ def budget_use(study: Study, budget: BudgetConfig, seconds: float | None = None)
 
 
 def read_budget(layout: RunLayout) -> BudgetConfig:
-    """The budget in a run's `config.yaml`; no limits where it has none yet."""
+    """The budget in a run's `config.yaml`; no limits where it has none yet.
+
+    Raises:
+        InputError: the file is broken.
+    """
     if not layout.config.is_file():
         return BudgetConfig()
-    return BudgetConfig(**yaml.safe_load(layout.config.read_text())["config"]["budget"])
+    try:
+        return BudgetConfig(**yaml.safe_load(layout.config.read_text(encoding="utf-8"))["config"]["budget"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{layout.config}: holds no budget ({error}). Start the run again to write it anew.") from error
 
 
 @dataclass(slots=True)
