@@ -167,7 +167,7 @@ def _finish(layout: RunLayout) -> None:
 
 def _finals(best: TrialState) -> dict[str, Any]:
     """What fresh seeds, degradations and groups said."""
-    value = best.values[RUNGS[-1]]
+    value = best.values[best.images]
     winner = {"trial": best.number, "first_score": value, "values": [value - 0.012, value - 0.004], "mean": value - 0.008}
     other = {"trial": 0, "first_score": value - 0.01, "values": [value - 0.03], "mean": value - 0.03, "lower": value - 0.04}
     never = {"trial": 1, "first_score": None, "values": [], "mean": None, "lower": None, "dropped": True}
