@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hpsearch.config import nearest
-from hpsearch.errors import EXIT_INTERRUPTED, HpsearchError, InputError
+from hpsearch.errors import EXIT_INTERRUPTED, HpsearchError, InputError, storage_error
 
 SPACES = Path(__file__).parent / "search_spaces"
 """Where the shipped space files lie; in a checkout a link to those at its top."""
@@ -41,6 +41,12 @@ def guarded(command: Callable[[list[str]], int], argv: list[str] | None = None) 
         # The reader of a pipe (head, less) has gone; Python would complain again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        storage = storage_error(error)
+        if storage is None:
+            raise
+        sys.stderr.write(f"hpsearch: {storage}\n")
+        return storage.exit_code
 
 
 def add_set_option(parser: argparse.ArgumentParser) -> None:

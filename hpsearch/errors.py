@@ -5,6 +5,10 @@ A message says what was given, the rule that it breaks, and what to do next.
 
 from __future__ import annotations
 
+import errno
+
+STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN})
+"""Disk full, quota, read-only, I/O error, mount gone: the fault of no trial and of no program."""
 EXIT_DONE = 0
 EXIT_INTERRUPTED = 130
 
@@ -43,3 +47,11 @@ class DivergedError(HpsearchError):
 
 class InfeasibleError(HpsearchError):
     """A configuration cannot be trained at all: it does not fit the memory, or its network cannot be built."""
+
+
+def storage_error(error: OSError) -> StorageError | None:
+    """What `error` says of the disk, for a user; None where it is about something else."""
+    if error.errno not in STORAGE_ERRNOS:
+        return None
+    where = error.filename or "a file of the run"
+    return StorageError(f"cannot write or read {where}: {error.strerror}. Free the disk, or mount it again.")

@@ -17,7 +17,7 @@ def replacing(file: Path) -> Iterator[Path]:
     Where the block raises, `file` stays as it was and nothing is left beside it.
 
     Raises:
-        OSError: the directory cannot be written, or the disk is full.
+        OSError: the directory cannot be written, or the disk is full; it names a file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     # Two processes may write the same file, a worker that was given up and its successor for instance.
@@ -27,6 +27,9 @@ def replacing(file: Path) -> Iterator[Path]:
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(file)
+    except OSError as error:
+        error.filename = error.filename or str(file)  # a write to an open file does not know its name
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

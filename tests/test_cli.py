@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 import time
@@ -30,6 +31,22 @@ def test_ctrl_c_ends_with_130() -> None:
         raise KeyboardInterrupt
 
     assert guarded(interrupted, []) == 130
+
+
+def test_a_full_disk_ends_with_4_and_the_path(capsys: pytest.CaptureFixture[str]) -> None:
+    def full(argv: list[str]) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "/runs/a/trials.csv")
+
+    assert guarded(full, []) == 4
+    assert "cannot write or read /runs/a/trials.csv: No space left" in capsys.readouterr().err
+
+
+def test_a_mistake_of_the_program_is_not_taken_for_the_disk() -> None:
+    def mistaken(argv: list[str]) -> int:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "x")
+
+    with pytest.raises(FileNotFoundError):
+        guarded(mistaken, [])
 
 
 def test_a_space_is_found_by_path_and_by_the_name_of_a_shipped_one(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path / 'c.pt'}'"):
         write_checkpoint(tmp_path / "c.pt", "me", {"step": 2})
     assert [file.name for file in tmp_path.iterdir()] == ["c.pt"]
     state = read_checkpoint(tmp_path / "c.pt", "me")

@@ -13,13 +13,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hpsearch.data.training_data import LabelledImages, TrainingData
+from hpsearch.data.decode import decode
+from hpsearch.data.find import find_dataset
+from hpsearch.data.training_data import LabelledImages, TrainingData, open_training_data
 from hpsearch.errors import DivergedError, InfeasibleError
 from hpsearch.metrics import score
 from hpsearch.train import trial
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import TrialSettings
 from hpsearch.train.trial import TrialTrainer
+from tests.small_set import make_competition
 
 SETTINGS = TrialSettings(
     backbone="test_resnet",
@@ -59,6 +62,24 @@ def assert_same(one: RungResult, other: RungResult) -> None:
 def assert_equal_tensors(one: nn.Module, other: nn.Module) -> None:
     for (name, tensor), other_tensor in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
         assert torch.equal(tensor, other_tensor), name
+
+
+def test_scores_are_the_same_with_and_without_the_cache(tmp_path: Path) -> None:
+    dataset = find_dataset(make_competition(tmp_path / "data"), val_fraction=0.2, seed=0)
+    cached = open_training_data(dataset, px=32, cache_dir=tmp_path, num_workers=1, max_unreadable_fraction=0)
+    assert isinstance(cached.train.images_nhwc, np.memmap)
+    decoded = [
+        LabelledImages(
+            images_nhwc=np.stack([decode(path, 32) for path in part.paths]),
+            labels_n=part.labels_n,
+            indices_n=np.arange(len(part)),
+        )
+        for part in (dataset.train, dataset.val)
+    ]
+    (with_cache,) = trained(cached, (96,))
+    (without,) = trained(TrainingData(train=decoded[0], val=decoded[1]), (96,))
+    assert with_cache.scores.auc == pytest.approx(without.scores.auc, abs=1e-3)
+    assert_same(with_cache, without)
 
 
 def test_each_rung_gives_scores_of_the_validation_images(data: TrainingData) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import traceback
 from dataclasses import dataclass
 
-from hpsearch.errors import DivergedError, HpsearchError, InfeasibleError, StorageError
+from hpsearch.errors import DivergedError, HpsearchError, InfeasibleError, StorageError, storage_error
 from hpsearch.search.types import Outcome
-
-STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN})
-"""Disk full, quota, read-only, I/O error, mount gone: never the trial's fault."""
 
 ALLOCATION_MESSAGES = ("out of memory", "can't allocate memory", "cannot allocate memory")
 """How torch words a failed allocation where it has no class of its own for it."""
@@ -46,9 +42,7 @@ def judge_exception(error: Exception) -> Verdict:
         return Verdict(outcome=Outcome.DIVERGED, message=message, trace=trace)
     if isinstance(error, InfeasibleError) or _is_out_of_memory(error):
         return Verdict(outcome=Outcome.INFEASIBLE, message=message, trace=trace, restart_worker=True)
-    if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
-        where = error.filename or "a file of the run"
-        storage = StorageError(f"cannot write or read {where}: {error.strerror}. Free the disk, or mount it again.")
+    if isinstance(error, OSError) and (storage := storage_error(error)) is not None:
         return Verdict(outcome=None, message=message, trace=trace, error=storage)
     if isinstance(error, HpsearchError):
         return Verdict(outcome=None, message=message, trace=trace, error=error)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import InputError
+from hpsearch.errors import InputError, StorageError
 from hpsearch.files import replacing
 from hpsearch.judge.scores import split_result
 from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, MODEL_WEIGHTS
@@ -57,14 +57,24 @@ class ModelDescription:
 
 
 def write_export(directory: Path, module: nn.Module, description: ModelDescription) -> None:
-    """Writes both files, each atomically, the description last: where it stands, the export is whole."""
+    """Writes both files, each atomically, the description last: where it stands, the export is whole.
+
+    Raises:
+        StorageError: the weights cannot be written.
+        OSError: the description cannot.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     for made_from_it in (MODEL_DESCRIPTION, MODEL_ONNX, MODEL_CARD):
         (directory / made_from_it).unlink(missing_ok=True)  # of other weights
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with replacing(directory / MODEL_WEIGHTS) as partial:
-        save_file(tensors, partial)
+        try:
+            save_file(tensors, partial)
+        except SafetensorError as error:
+            place = directory / MODEL_WEIGHTS
+            raise StorageError(f"cannot write {place}: {error}. Free the disk, then give the same command again.") from error
     with replacing(directory / MODEL_DESCRIPTION) as partial:
         partial.write_text(json.dumps({"format": FORMAT, **asdict(description)}, indent=2) + "\n")
 

@@ -26,7 +26,11 @@ def write_checkpoint(file: Path, identity: str, state: dict[str, Any]) -> None:
         OSError: the disk is full or gone; the old file is still there.
     """
     with replacing(file) as partial, partial.open("wb") as stream:
-        torch.save({"format": FORMAT, "identity": identity, "state": state}, stream)
+        try:
+            torch.save({"format": FORMAT, "identity": identity, "state": state}, stream)
+        except RuntimeError as error:
+            # After a write that failed torch still closes its archive, and complains of that in place of the disk.
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def read_checkpoint(file: Path, identity: str) -> dict[str, Any] | None:
