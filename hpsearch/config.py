@@ -132,8 +132,9 @@ class BudgetConfig:
 class ResourcesConfig:
     """What one trial gets of a machine."""
 
-    gpus_per_trial: float | None = None
-    """GPUs of one trial, a fraction lets several share one; None: 1 where the cluster has a GPU, else 0."""
+    gpus_per_trial: float | Literal["auto"] | None = None
+    """GPUs of one trial, a fraction lets several share one; `auto`: as many share one as fit and are faster together, which
+    is measured; None: 1 where the cluster has a GPU, else 0."""
     cpus_per_trial: float | None = None
     """CPU cores of one trial; None: the cores shared out over the GPUs' trials, without a GPU 1."""
     max_slots: int | None = None
@@ -290,7 +291,9 @@ def _typed(value: Any, hint: Any, option: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _typed(value, next(a for a in arguments if a is not type(None)), option)
+        words = [word for argument in arguments for word in typing.get_args(argument)]
+        kind = next(argument for argument in arguments if argument is not type(None) and not typing.get_args(argument))
+        return value if value in words else _typed(value, kind, option)
     if origin is Literal:
         if value in arguments:
             return value

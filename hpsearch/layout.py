@@ -97,6 +97,11 @@ class RunLayout:
         return self.root / "weights"
 
     @property
+    def packing(self) -> Path:
+        """What trials that share a GPU were measured to do, where `resources.gpus_per_trial` is `auto`."""
+        return self.root / "packing.json"
+
+    @property
     def tune(self) -> Path:
         """What Ray Tune writes for itself; removable."""
         return self.root / ".tune"

@@ -71,7 +71,8 @@ def plan_resources(config: ResourcesConfig, nodes: Sequence[NodeResources]) -> T
         ClusterError: no node can hold one trial; the message has what was asked and what there is.
     """
     most_gpus = max((node.gpus for node in nodes), default=0.0)
-    gpus = _checked_gpus(config.gpus_per_trial if config.gpus_per_trial is not None else float(most_gpus > 0))
+    asked = config.gpus_per_trial
+    gpus = float(most_gpus > 0) if asked is None or isinstance(asked, str) else _checked_gpus(asked)
     cpus = config.cpus_per_trial if config.cpus_per_trial is not None else _share_of_cores(nodes, gpus)
     if not cpus > 0:
         raise ClusterError(f"resources.cpus_per_trial is {cpus:g}; a trial needs a core or a share of one.")

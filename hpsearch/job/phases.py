@@ -14,6 +14,7 @@ from hpsearch.data.training_data import open_training_data
 from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED, NoUsableTrialError
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
+from hpsearch.execute.packing import with_packing
 from hpsearch.execute.preflight import check_nodes, check_storage
 from hpsearch.execute.resources import NodeResources, TrialResources, plan_resources
 from hpsearch.execute.runner import MakeTrainingRunner, SearchJob
@@ -25,6 +26,7 @@ from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
 from hpsearch.job.handover import complete_export
 from hpsearch.job.inputs import cache_directory, num_cores
+from hpsearch.job.packing import packing_job
 from hpsearch.job.record import Record, write_config
 from hpsearch.job.spending import Spending
 from hpsearch.job.start_weights import fetch_start_weights
@@ -125,7 +127,8 @@ class Run:
         with cluster:
             check_nodes(self.layout.root)
             nodes = cluster.nodes()
-            resources = plan_resources(self.config.resources, nodes)
+            shares = with_packing(self.config.resources, nodes, lambda: packing_job(self.inputs), self.layout.packing)
+            resources = plan_resources(shares, nodes)
             whole = whole_machine(resources, nodes)
             with self._phase("searching"):
                 ending = self._search(resources, whole)

@@ -66,7 +66,8 @@ def plan(inputs: Inputs) -> str:
 
     has_gpu = torch.cuda.is_available()
     config = inputs.config
-    gpus = config.resources.gpus_per_trial if config.resources.gpus_per_trial is not None else float(has_gpu)
+    asked = config.resources.gpus_per_trial
+    gpus = float(has_gpu) if asked is None or isinstance(asked, str) else asked
     num_slots = max(1, int(torch.cuda.device_count() / gpus) if gpus else num_cores())
     num_slots = min(num_slots, config.resources.max_slots or num_slots)
     costs = backbone_costs(inputs, "cuda" if gpus else "cpu")
@@ -85,7 +86,7 @@ def backbone_costs(inputs: Inputs, device: str) -> list[BackboneCost]:
         torch.set_num_threads(int(inputs.config.resources.cpus_per_trial or 1))
     costs = []
     for backbone in map(str, inputs.space.values_of("backbone")):
-        params: Params = {**_typical(inputs), "backbone": backbone}
+        params: Params = {**typical_params(inputs), "backbone": backbone}
         params["se_reduction"] = "none"
         num_parameters = TrainVocabulary().num_parameters(params)
         speed, peak = (0.0, 0) if time.monotonic() - began > MAX_PROBE_SECONDS else _measured(inputs, params, device)
@@ -93,7 +94,7 @@ def backbone_costs(inputs: Inputs, device: str) -> list[BackboneCost]:
     return costs
 
 
-def _typical(inputs: Inputs) -> Params:
+def typical_params(inputs: Inputs) -> Params:
     """A start point without what depends on its backbone, or the fixed parameters alone."""
     start = inputs.space.start[0] if inputs.space.start else {}
     params = {**inputs.space.fixed, **start}

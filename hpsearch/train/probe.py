@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from dataclasses import dataclass
@@ -29,8 +30,10 @@ class Probe:
     """Memory: of the GPU where it ran on one, else what the process took at most, Python and torch included."""
 
 
-def probe(settings: TrialSettings, stored_px: int, *, device: str, precision: Precision) -> Probe:
+def probe(settings: TrialSettings, stored_px: int, *, device: str, precision: Precision, seconds: float = 0.0) -> Probe:
     """Trains `settings` from random weights for a few batches of random images stored at `stored_px`.
+
+    Where `seconds` is given, for about as long at least.
 
     Raises:
         InfeasibleError: it cannot be built or does not fit the memory.
@@ -47,5 +50,8 @@ def probe(settings: TrialSettings, stored_px: int, *, device: str, precision: Pr
     next(iter(trainer.run((num_images,))))
     num_batches = NUM_BATCHES if time.perf_counter() - began < LONG_SECONDS else 1
     *_, result = trainer.run(((1 + num_batches) * num_images,))
+    more = math.ceil(seconds * result.images_per_second / num_images)
+    if more > num_batches:
+        *_, result = trainer.run((trainer.images_seen + more * num_images,))
     peak = torch.cuda.max_memory_allocated() if device == "cuda" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Probe(images_per_second=result.images_per_second, peak_bytes=int(peak))
