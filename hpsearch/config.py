@@ -139,6 +139,8 @@ class ResourcesConfig:
     """CPU cores of one trial; None: the cores shared out over the GPUs' trials, without a GPU 1."""
     max_slots: int | None = None
     """Trials that run at the same time at most; None: as many as the resources hold."""
+    autoscale: bool = False
+    """Whether to ask the autoscaler for nodes until `max_slots` trials run at the same time; needs all three above."""
     silence_minutes: float = 60.0
     """A trial that gives no sign of life for so long, neither images nor a rung, is taken for hanging and done again;
     scoring all validation images once must be quicker than that."""

@@ -16,6 +16,7 @@ from hpsearch.errors import ClusterError
 from hpsearch.execute import search_loop
 from hpsearch.execute.auth import prepare_local_token
 from hpsearch.execute.connect import Cluster, connect
+from hpsearch.execute.node_probe import NodeNeeds
 from hpsearch.execute.preflight import check_nodes
 from hpsearch.execute.resources import TrialResources, plan_resources
 from hpsearch.execute.search_loop import run_search
@@ -25,7 +26,7 @@ from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome
-from tests.execute_runners import RUNGS, MisbehavingRunner
+from tests.execute_runners import RUNGS, EnvironmentRunner, MisbehavingRunner
 
 pytestmark = pytest.mark.slow
 CLIENT_PORT = 9001
@@ -82,6 +83,19 @@ def test_every_node_is_probed_and_gets_the_code(cluster: Cluster, tmp_path: Path
     search_path = call_on_worker(_search_path, {}, resources=TrialResources(cpus=1, gpus=0, slots=2))
     shipped = [path for path in map(Path, search_path) if "py_modules_files" in path.parts]
     assert [(path / "hpsearch" / "__init__.py").is_file() for path in shipped] == [True]
+
+
+def test_node_without_the_images_ends_it_in_seconds(cluster: Cluster, tmp_path: Path) -> None:
+    start = time.perf_counter()
+    with pytest.raises(ClusterError, match=r"(?s)  [\d.]+-\w+: 1 of 1 images .*1/1 missing"):
+        check_nodes(tmp_path / "run", NodeNeeds(images=("/not/mounted/1.jpg",), cache_dir=str(tmp_path / "cache")))
+    assert time.perf_counter() - start < 30
+
+
+def test_gpu_that_torch_does_not_see_ends_it(machines: ray.cluster_utils.Cluster, cluster: Cluster, tmp_path: Path) -> None:
+    machines.add_node(num_cpus=1, num_gpus=64)
+    with pytest.raises(ClusterError, match=r"Ray has 64 GPU there, and torch \(CUDA [\w.]+\) sees \d+\. Check the driver"):
+        check_nodes(tmp_path / "run")
 
 
 def test_request_that_no_node_can_meet_fails_at_once(cluster: Cluster) -> None:
@@ -144,6 +158,34 @@ def test_wrong_token_is_said_clearly(machines: ray.cluster_utils.Cluster, tmp_pa
     with pytest.raises(ClusterError, match=r"cannot connect with the token in .*wrong token"):
         connect(machines.address, tune_dir=tmp_path)
     assert time.perf_counter() - start < 60
+
+
+def test_token_that_a_cluster_hands_out_by_environment_reaches_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    token = prepare_local_token(tmp_path).read_text()
+    monkeypatch.setenv("RAY_AUTH_TOKEN", token)  # as in a pod of KubeRay; the nodes' processes inherit it
+    machines = ray.cluster_utils.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 0, "include_dashboard": False}
+    )
+    try:
+        with connect(machines.address, tune_dir=tmp_path) as cluster:
+            search = Search(tmp_path, cluster, "fine")
+            run_search(search.engine, EnvironmentRunner, resources=search.resources, tune_dir=tmp_path / "tune")
+            called = call_on_worker(_environment, {}, resources=search.resources)
+    finally:
+        machines.shutdown()
+    (environment,) = [trial.metrics[RUNGS[0]]["environment"] for trial in search.engine.study.trials.values()]
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert token not in environment.values()
+    assert token not in called.values()
+
+
+def _environment() -> Iterator[dict[str, int]]:
+    yield {}
+    return dict(os.environ)
 
 
 def _search_path() -> Iterator[dict[str, int]]:

@@ -19,7 +19,8 @@ import pytest
 from hpsearch.config import ResourcesConfig
 from hpsearch.errors import ClusterError, InputError, StorageError
 from hpsearch.execute.connect import Cluster, connect
-from hpsearch.execute.preflight import check_nodes, own_versions
+from hpsearch.execute.node_probe import own_versions
+from hpsearch.execute.preflight import check_nodes
 from hpsearch.execute.resources import TrialResources, plan_resources
 from hpsearch.execute.search_loop import run_search
 from hpsearch.execute.session import Ending, SearchEvent

@@ -65,3 +65,10 @@ def test_the_sample_set_is_made_where_no_data_is_named(tmp_path: Path, monkeypat
     inputs = read_inputs(RunConfig(), {})
     assert len(inputs.dataset.train) == 1600
     assert inputs.dataset.template is not None
+
+
+def test_an_autoscaler_is_only_asked_for_what_is_known() -> None:
+    with pytest.raises(InputError, match=r"resources\.autoscale=true .*cpus_per_trial=N resources\.max_slots=N$"):
+        configured(RunConfig(), ["resources.autoscale=true", "resources.gpus_per_trial=1"])
+    options = [f"resources.{key}" for key in ("autoscale=true", "gpus_per_trial=1", "cpus_per_trial=8", "max_slots=16")]
+    assert configured(RunConfig(), options)[0].resources.max_slots == 16

@@ -1,51 +1,25 @@
-"""Before anything trains: every live node writes and reads the run directory and runs the same versions."""
+"""Before anything trains: every live node uses the run directory, finds the data, and runs the same versions; in seconds."""
 
 from __future__ import annotations
 
-import platform
 import secrets
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-import hpsearch
 from hpsearch.errors import ClusterError, StorageError
 from hpsearch.execute.messages import last_line
+from hpsearch.execute.node_probe import NodeNeeds, NodeProbe, Versions, marker_name, own_versions, probe_node
 
-PROBE_SECONDS = 60.0
-"""How long a node may take to answer; a worker of it has to start first."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Versions:
-    """What has to be the same on every node."""
-
-    python: str
-    """Of the interpreter; pickled code needs the same minor version."""
-    ray: str
-    """Of the package."""
-    torch: str
-    """Of the package; results differ between versions."""
-    hpsearch: str
-    """Of the code that runs there."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeProbe:
-    """What one node answered."""
-
-    name: str
-    """Its address."""
-    versions: Versions
-    """What runs there."""
-    problem: str
-    """Why it cannot use the run directory; empty: it can."""
+PROBE_SECONDS = 120.0
+"""How long a node may take to answer; a worker of it has to start first, and torch to count its GPUs."""
+MAX_IMAGES = 16
+"""Images that a node looks for: the first, the last, and some between."""
 
 
 def check_storage(directory: Path) -> None:
@@ -65,12 +39,23 @@ def check_storage(directory: Path) -> None:
         ) from error
 
 
-def check_nodes(directory: Path) -> list[NodeProbe]:
-    """Lets every live node write and read a marker in `directory`, the run directory, and compares versions.
+def some_of(paths: Sequence[str]) -> tuple[str, ...]:
+    """At most `MAX_IMAGES` of `paths`, spread evenly, the first and the last among them."""
+    last = len(paths) - 1
+    count = min(MAX_IMAGES, len(paths))
+    return tuple(paths[place * last // max(1, count - 1)] for place in range(count))
+
+
+def check_nodes(directory: Path, needs: NodeNeeds | None = None) -> list[NodeProbe]:
+    """Asks every live node whether it can take part.
+
+    Args:
+        directory: the run directory; each node writes and reads a marker there.
+        needs: what nodes with cores need for training; None: nobody asks.
 
     Raises:
         StorageError: a node does not see what this process wrote, or cannot write there.
-        ClusterError: a node does not answer, or its versions differ; the message is a table.
+        ClusterError: a node does not answer, misses data, disk or GPUs, or its versions differ; the message has a table.
     """
     check_storage(directory)
     probe_dir = directory.resolve() / f"probe-{secrets.token_hex(4)}"
@@ -78,25 +63,27 @@ def check_nodes(directory: Path) -> list[NodeProbe]:
     probe_dir.mkdir()
     try:
         (probe_dir / "driver").write_text(secret)
-        probes = _asked(probe_dir, secret)
-        unseen = [probe.name for probe in probes if not probe.problem and not (probe_dir / _marker_name(probe.name)).is_file()]
+        probes = _asked(probe_dir, secret, needs)
+        unseen = [probe.name for probe in probes if not probe.problem and not (probe_dir / marker_name(probe.name)).is_file()]
     finally:
         shutil.rmtree(probe_dir, ignore_errors=True)
     _check_problems(directory, probes, unseen)
     _check_versions(probes)
+    _check_complaints(probes)
     return probes
 
 
-def _asked(probe_dir: Path, secret: str) -> list[NodeProbe]:
+def _asked(probe_dir: Path, secret: str, needs: NodeNeeds | None) -> list[NodeProbe]:
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    probe: Any = ray.remote(_probe)
+    probe: Any = ray.remote(probe_node)
     pending = {}
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        name = str(node["NodeManagerAddress"])
-        marker = f"{name}-{node['NodeID'][:8]}"
+        marker = f"{node['NodeManagerAddress']}-{node['NodeID'][:8]}"
         options = {"num_cpus": 0, "scheduling_strategy": there, "max_retries": 0}
-        pending[probe.options(**options).remote(marker, str(probe_dir), secret)] = marker
+        trains = needs if node["Resources"].get("CPU", 0) > 0 else None
+        num_gpus = int(node["Resources"].get("GPU", 0))
+        pending[probe.options(**options).remote(marker, str(probe_dir), secret, trains, num_gpus)] = marker
     ready, late = ray.wait(list(pending), num_returns=len(pending), timeout=PROBE_SECONDS)
     if late:
         names = ", ".join(pending[reference] for reference in late)
@@ -106,37 +93,6 @@ def _asked(probe_dir: Path, secret: str) -> list[NodeProbe]:
     except Exception as error:
         raise ClusterError(f"a node cannot run hpsearch: {last_line(error)}") from error
     return sorted(probes, key=lambda probe: probe.name)
-
-
-def _probe(name: str, probe_dir: str, secret: str) -> NodeProbe:
-    """Runs on each node."""
-    problem = ""
-    try:
-        found = Path(probe_dir, "driver").read_text()
-        if found != secret:
-            problem = "reads something else there"
-        Path(probe_dir, _marker_name(name)).write_text(secret)
-    except OSError as error:
-        problem = f"{error.strerror}: {error.filename}"
-    return NodeProbe(name=name, versions=own_versions(), problem=problem)
-
-
-def own_versions() -> Versions:
-    """Versions of this process."""
-    return Versions(
-        python=platform.python_version(), ray=ray.__version__, torch=_installed("torch"), hpsearch=hpsearch.__version__
-    )
-
-
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "missing"
-
-
-def _marker_name(name: str) -> str:
-    return f"node-{name}"
 
 
 def _check_problems(directory: Path, probes: Sequence[NodeProbe], unseen: Sequence[str]) -> None:
@@ -155,13 +111,24 @@ def _check_versions(probes: Sequence[NodeProbe]) -> None:
     here = own_versions()
     if all(probe.versions == here for probe in probes):
         return
+    raise ClusterError(f"versions differ between nodes:\n{table(probes)}\nInstall the same ones everywhere.")
+
+
+def _check_complaints(probes: Sequence[NodeProbe]) -> None:
+    complaints = [f"  {probe.name}: {complaint}" for probe in probes for complaint in probe.complaints]
+    if complaints:
+        raise ClusterError("nodes cannot train:\n" + "\n".join(complaints) + f"\n{table(probes)}")
+
+
+def table(probes: Sequence[NodeProbe]) -> str:
+    """All answers, one line a node, this process first."""
     names = [field.name for field in fields(Versions)]
-    rows = [("node", *names), ("this driver", *_row(here)), *((probe.name, *_row(probe.versions)) for probe in probes)]
+    rows = [("node", *names, "images", "cache", "GPUs"), ("this driver", *_row(own_versions()), "", "", "")]
+    rows += [(probe.name, *_row(probe.versions), probe.data, probe.cache, probe.gpus) for probe in probes]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    table = "\n".join(
+    return "\n".join(
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
-    raise ClusterError(f"versions differ between nodes:\n{table}\nInstall the same ones everywhere.")
 
 
 def _row(versions: Versions) -> tuple[str, ...]:

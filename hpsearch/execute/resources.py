@@ -85,6 +85,13 @@ def plan_resources(config: ResourcesConfig, nodes: Sequence[NodeResources]) -> T
     return replace(trial, slots=slots)
 
 
+def whole_machine(trial: TrialResources, nodes: Sequence[NodeResources]) -> TrialResources:
+    """What the retraining gets: nothing runs beside it, so a whole GPU, or all cores of the largest node."""
+    gpus = float(max(1, trial.gpus)) if trial.gpus else 0.0
+    cpus = max(node.cpus for node in nodes if node.gpus >= gpus)
+    return TrialResources(cpus=cpus if gpus == 0 else max(trial.cpus, 1.0), gpus=gpus, slots=1)
+
+
 def _checked_gpus(gpus: float) -> float:
     if gpus < 0 or (gpus > 1 and gpus != int(gpus)):
         raise ClusterError(f"resources.gpus_per_trial is {gpus:g}; it must be 0, a fraction of one GPU, or a whole number.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hpsearch.cli import find_space
-from hpsearch.config import DataConfig, Params, RunConfig, config_from, parse_value, with_overrides
+from hpsearch.config import DataConfig, Params, ResourcesConfig, RunConfig, config_from, parse_value, with_overrides
 from hpsearch.errors import InputError
 from hpsearch.layout import RunLayout
 from hpsearch.train.settings import TrialSettings, full_budget, known_parameters, settings_from
@@ -86,14 +86,24 @@ def configured(config: RunConfig, options: list[str]) -> tuple[RunConfig, dict[s
     """`config` with `--set` options applied, and the parameters that they fix.
 
     Raises:
-        InputError: an unknown key; where it is a parameter of a trial the message says how to fix that.
+        InputError: an unknown key (where it is a parameter of a trial the message says how to fix that), or a lack of one.
     """
     settings, fixed = split_overrides(options)
     for option in settings:
         name = option.partition("=")[0]
         if name in known_parameters() or name.startswith("augment."):
             raise InputError(f"--set {option}: {name} is a parameter of a trial; write --set {FIXED}{option}")
-    return with_overrides(config, settings), fixed
+    config = with_overrides(config, settings)
+    _require_request(config.resources)
+    return config, fixed
+
+
+def _require_request(resources: ResourcesConfig) -> None:
+    """What an autoscaler is asked for has to be known before there is a node to look at."""
+    missing = [name for name in ("gpus_per_trial", "cpus_per_trial", "max_slots") if getattr(resources, name) in (None, "auto")]
+    if resources.autoscale and missing:
+        named = " ".join(f"resources.{name}=N" for name in missing)
+        raise InputError(f"resources.autoscale=true needs to know what to ask for; add --set {named}")
 
 
 def read_inputs(config: RunConfig, fixed: dict[str, Any]) -> Inputs:

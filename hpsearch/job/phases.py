@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.config import identity
+from hpsearch.data.cache_files import estimated_bytes
 from hpsearch.data.training_data import open_training_data
 from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED, NoUsableTrialError
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
+from hpsearch.execute.growth import asking_for_nodes, wait_for_room
+from hpsearch.execute.node_probe import NodeNeeds
 from hpsearch.execute.packing import with_packing
-from hpsearch.execute.preflight import check_nodes, check_storage
-from hpsearch.execute.resources import NodeResources, TrialResources, plan_resources
+from hpsearch.execute.preflight import check_nodes, check_storage, some_of, table
+from hpsearch.execute.resources import TrialResources, plan_resources, whole_machine
 from hpsearch.execute.runner import MakeTrainingRunner, SearchJob
 from hpsearch.execute.search_loop import run_search
 from hpsearch.execute.session import Ending
@@ -26,6 +29,7 @@ from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
 from hpsearch.job.handover import complete_export
 from hpsearch.job.inputs import cache_directory, num_cores
+from hpsearch.job.log_file import log_to
 from hpsearch.job.packing import packing_job
 from hpsearch.job.record import Record, write_config
 from hpsearch.job.spending import Spending
@@ -106,8 +110,6 @@ class Run:
                 self.layout.weights.resolve(),
                 lambda source: self.display.event(f"start weights {source.tag}: {source.file}"),
             )
-        with self._phase("reading images"):
-            self._fill_cache()
         best = self.engine.best()
         if not (self.engine.finished and best is not None and self.record.has_retrained(best)):
             ending = self._on_ray()
@@ -125,16 +127,34 @@ class Run:
         with self._phase("starting Ray"):
             cluster = connect(self.config.address, tune_dir=self.layout.tune, plugins=self.config.plugins)
         with cluster:
-            check_nodes(self.layout.root)
-            nodes = cluster.nodes()
-            shares = with_packing(self.config.resources, nodes, lambda: packing_job(self.inputs), self.layout.packing)
-            resources = plan_resources(shares, nodes)
-            whole = whole_machine(resources, nodes)
-            with self._phase("searching"):
-                ending = self._search(resources, whole)
+            with asking_for_nodes(self.config.resources):
+                self._check_nodes()
+                nodes = cluster.nodes()
+                with self._phase("reading images"):
+                    self._fill_cache()
+                shares = with_packing(self.config.resources, nodes, lambda: packing_job(self.inputs), self.layout.packing)
+                resources = plan_resources(shares, nodes)
+                whole = whole_machine(resources, nodes)
+                with self._phase("searching"):
+                    ending = self._search(resources, whole)
             if ending is not Ending.INTERRUPTED:
                 self._retrain(self._best(), whole)
         return ending
+
+    def _check_nodes(self) -> None:
+        """Every node before anything is read or trained, so that what is missing ends the run in seconds."""
+        dataset = self.inputs.dataset
+        num_images = len(dataset.train) + len(dataset.val)
+        needs = NodeNeeds(
+            images=some_of((*dataset.train.paths, *dataset.val.paths)),
+            cache_dir=str(cache_directory(self.config.data)),
+            cache_bytes_by_px={px: estimated_bytes(num_images, px) for px in self.inputs.stored_px_by_size().values()},
+        )
+        with self._phase("checking nodes"):
+            wait_for_room(self.config.resources)
+            probes = check_nodes(self.layout.root, needs)
+        for line in table(probes).splitlines() if self.config.address else ():
+            self.display.event(line)
 
     @contextlib.contextmanager
     def _phase(self, name: str, gpus: float = 0.0) -> Iterator[None]:
@@ -265,29 +285,3 @@ class Run:
 
     def _show_retraining(self, progress: Mapping[str, int]) -> None:
         self.display.progress(progress["images"], self.inputs.images_per_trial, "retraining, images")
-
-
-def whole_machine(trial: TrialResources, nodes: Sequence[NodeResources]) -> TrialResources:
-    """What the retraining gets: nothing runs beside it, so a whole GPU, or all cores of the largest node."""
-    gpus = float(max(1, trial.gpus)) if trial.gpus else 0.0
-    cpus = max(node.cpus for node in nodes if node.gpus >= gpus)
-    return TrialResources(cpus=cpus if gpus == 0 else max(trial.cpus, 1.0), gpus=gpus, slots=1)
-
-
-@contextlib.contextmanager
-def log_to(file: Path) -> Iterator[None]:
-    """Sends hpsearch's log messages to `file`, with times; what people need to see is on the display."""
-    handler = logging.FileHandler(file, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("hpsearch")
-    level, propagates = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = propagates
-        handler.close()

@@ -1,0 +1,148 @@
+"""A whole job over two machines: code shipped, one mount shared, storage missing, a wrong token, a node and the driver lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpsearch.search.journal import read_events
+from tests.multinode.two_nodes import ADDRESSES, CHECKOUT, PORT, TOKEN, TwoNodes, kill_command, why_not
+from tests.small_set import SPACE, make_competition
+
+REASON = why_not()
+pytestmark = [
+    pytest.mark.multinode,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(bool(REASON), reason=REASON),
+]
+CACHE = "/tmp/cache"
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[TwoNodes]:
+    """Both machines without Ray; the shared mount holds images and a space file."""
+    nodes = TwoNodes(tmp_path)
+    make_competition(nodes.shared / "data")
+    (nodes.shared / "space.yaml").write_text(SPACE)
+    yield nodes
+    nodes.close()
+
+
+@pytest.fixture
+def nodes(machines: TwoNodes) -> TwoNodes:
+    machines.start_ray(1)
+    machines.start_ray(2)
+    return machines
+
+
+def job(*more: object, out: str = "/mnt/runs", name: str = "study") -> list[object]:
+    """The command; space, data and run directory lie on the shared mount, caches on each node's own disk."""
+    words = ["python", "-m", "hpsearch.run", "--address", f"{ADDRESSES[1]}:{PORT}", "--data", "/mnt/data"]
+    words += ["--space", "/mnt/space.yaml", "--out", out, "--name", name, "--display", "plain"]
+    return [*words, *more, "--set", f"data.cache_dir={CACHE}", "search.num_rungs=2"]
+
+
+def events_of(run_dir: Path, kind: str) -> list[dict[str, Any]]:
+    journal = run_dir / "journal.jsonl"
+    return [event for event in read_events(journal) if event["event"] == kind] if journal.exists() else []
+
+
+def wait_for(condition: Any, process: subprocess.Popen[bytes], log: Path, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+def test_whole_job_trains_on_both_nodes_without_code_on_the_second(nodes: TwoNodes) -> None:
+    nodes.run(2, "python", "-c", "import hpsearch", expect=1)
+    said = nodes.run(1, *job("--trials", 6)).stdout
+    run_dir = nodes.shared / "runs" / "study"
+    result = json.loads((run_dir / "result.json").read_text())
+    assert result["status"] == "done"
+    assert sum(result["trials"].values()) == 6
+    assert result["trials"]["failed"] == 0
+    assert all(address in said for address in ADDRESSES.values())
+    for node in ADDRESSES:  # each has decoded the images for the trials that it trained
+        assert list((nodes.root / f"node{node}" / "cache").glob("*px-*/index.json"))
+    assert {event["slot"] for event in events_of(run_dir, "started")} == {0, 1}
+    assert (run_dir / "submission.csv").exists()
+    texts = [file.read_bytes() for file in run_dir.rglob("*") if file.is_file()]
+    assert not any(TOKEN.encode() in text for text in texts)
+
+
+def test_run_directory_that_is_not_shared_ends_it_in_seconds(nodes: TwoNodes) -> None:
+    start = time.perf_counter()
+    done = nodes.run(1, *job("--trials", 2, out="/tmp/runs"), expect=4)
+    assert time.perf_counter() - start < 60
+    assert "is not the same directory on every node" in done.stderr
+    assert ADDRESSES[2] in done.stderr
+    assert f"  {ADDRESSES[1]}" not in done.stderr
+
+
+def test_images_that_one_node_does_not_have_end_it_in_seconds(nodes: TwoNodes) -> None:
+    nodes.run(1, "cp", "-r", "/mnt/data", "/tmp/data")
+    words = ["/tmp/data" if word == "/mnt/data" else word for word in job("--trials", 2)]
+    start = time.perf_counter()
+    done = nodes.run(1, *words, expect=4)
+    assert time.perf_counter() - start < 60
+    assert f"  {ADDRESSES[2]}" in done.stderr
+    assert "images that were looked for cannot be read, /tmp/data/" in done.stderr
+
+
+def test_wrong_token_is_a_clear_error(nodes: TwoNodes) -> None:
+    (nodes.root / "node1" / "wrong").write_text("f" * 64)
+    done = nodes.run(1, *job("--trials", 2), token_file="/tmp/wrong", expect=4)
+    assert "cannot connect with the token in /tmp/wrong" in done.stderr
+    assert "the same token" in done.stderr
+
+
+def test_node_and_then_the_driver_are_lost_and_the_other_node_ends_the_study(nodes: TwoNodes, tmp_path: Path) -> None:
+    log, run_dir = tmp_path / "driver.log", nodes.shared / "runs" / "study"
+    driver = nodes.start(1, log, *job("--trials", 10))
+    wait_for(lambda: len(events_of(run_dir, "rung")) >= 3, driver, log)
+    nodes.kill_node(2)
+    # Ray takes some 20 s to see it; a machine that came back before that would find its own old sockets.
+    wait_for(lambda: any(event["reason"] == "lost" for event in events_of(run_dir, "stopped")), driver, log)
+    rungs = len(events_of(run_dir, "rung"))
+    wait_for(lambda: len(events_of(run_dir, "rung")) > rungs, driver, log)
+    kill_command(driver)
+
+    # The other machine comes back, with the code this time, and takes over.
+    subprocess.run(["cp", "-r", str(CHECKOUT / "hpsearch"), str(CHECKOUT / "search_spaces"), str(nodes.shared)], check=True)
+    nodes.start_ray(2)
+    nodes.run(2, *job("--trials", 10), code="/mnt")
+    result = json.loads((run_dir / "result.json").read_text())
+    assert result["status"] == "done"
+    assert sum(result["trials"].values()) == 10
+    assert result["trials"]["failed"] == 0
+    reached = Counter((event["trial"], event["images"]) for event in events_of(run_dir, "rung"))
+    assert set(reached.values()) == {1}, "a journaled rung was trained again"
+
+
+def test_submitted_job_ships_the_code_and_ends_with_its_outcome(machines: TwoNodes) -> None:
+    machines.start_ray(1, dashboard=True)
+    machines.start_ray(2)
+    # What a checkout has at its top, without what only its owner has there.
+    copies = ["cp", "-r", "/srv/hpsearch", "/srv/search_spaces", "/tmp/checkout"]
+    machines.run(1, "bash", "-c", f"mkdir /tmp/checkout && {' '.join(copies)}")
+    submit = ["ray", "job", "submit", "--address", "http://127.0.0.1:8265", "--working-dir", "/tmp/checkout", "--"]
+    said = machines.run(1, *submit, *job("--trials", 4), code="").stdout
+    assert "done: " in said
+    result = json.loads((machines.shared / "runs" / "study" / "result.json").read_text())
+    assert result["status"] == "done"
+    assert list((machines.root / "node2" / "cache").glob("*px-*/index.json"))
+    refused = machines.run(1, *submit, *job("--trials", 4, "--seed", 7), code="", expect=1)
+    assert "seed" in refused.stdout
+    wrong = ["env", "RAY_AUTH_TOKEN_PATH=/tmp/wrong", *submit, *job("--trials", 4)]
+    (machines.root / "node1" / "wrong").write_text("f" * 64)
+    assert "submitted successfully" not in machines.run(1, *wrong, code="", expect=1).stdout
