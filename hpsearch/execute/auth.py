@@ -62,6 +62,14 @@ def prepare_cluster_token(address: str) -> Path | None:
     return file
 
 
+def forget_token() -> None:
+    """Takes the token out of this worker's environment, which a trial and its children see.
+
+    Ray itself has read it by then. It stands there where a cluster hands it out so, as KubeRay does.
+    """
+    _take_from_environment()
+
+
 def _take_from_environment() -> str | None:
     return os.environ.pop("RAY_AUTH_TOKEN", None)
 

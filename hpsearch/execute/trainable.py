@@ -13,6 +13,7 @@ from typing import Any
 
 from ray import tune
 
+from hpsearch.execute.auth import forget_token
 from hpsearch.execute.outcome import Verdict, judge_exception
 from hpsearch.execute.progress import ProgressPin
 from hpsearch.execute.resources import limit_threads
@@ -52,6 +53,7 @@ class StretchTrainable(tune.Trainable):
     ) -> None:
         """Takes the first stretch; the runner is made when it is needed."""
         assert make_runner is not None
+        forget_token()
         limit_threads(num_threads)
         self._make_runner = make_runner
         self._board = board

@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from hpsearch.errors import ClusterError
+from hpsearch.execute.auth import forget_token
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
 from hpsearch.execute.messages import first_line, last_line
 from hpsearch.execute.resources import TrialResources, limit_threads
@@ -98,6 +99,7 @@ class _Caller:
     def __init__(
         self, function: Callable[..., Generator[Progress, None, Any]], kwargs: dict[str, Any], num_threads: int
     ) -> None:
+        forget_token()
         limit_threads(num_threads)
         self._steps = function(**kwargs)
 
