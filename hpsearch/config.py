@@ -307,6 +307,8 @@ def _typed(value: Any, hint: Any, option: str) -> Any:
         return float(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
+    if hint is bool and isinstance(value, bool):
+        return value
     if hint is str:
         return "" if value is None else str(value)
     raise InputError(f"--set {option}: expected {getattr(hint, '__name__', hint)}, got {value!r}.")

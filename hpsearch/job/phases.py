@@ -143,12 +143,11 @@ class Run:
 
     def _check_nodes(self) -> None:
         """Every node before anything is read or trained, so that what is missing ends the run in seconds."""
-        dataset = self.inputs.dataset
-        num_images = len(dataset.train) + len(dataset.val)
+        paths = (*self.inputs.dataset.train.paths, *self.inputs.dataset.val.paths)
         needs = NodeNeeds(
-            images=some_of((*dataset.train.paths, *dataset.val.paths)),
+            images=some_of(paths),
             cache_dir=str(cache_directory(self.config.data)),
-            cache_bytes_by_px={px: estimated_bytes(num_images, px) for px in self.inputs.stored_px_by_size().values()},
+            cache_bytes_by_px={px: estimated_bytes(len(paths), px) for px in self.inputs.stored_px_by_size().values()},
         )
         with self._phase("checking nodes"):
             wait_for_room(self.config.resources)
