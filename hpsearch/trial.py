@@ -38,6 +38,14 @@ def parser() -> Parser:
     add("--seed", type=int, metavar="S", help="seed of what is drawn and of the training; default: 0, or the run's")
     add("--device", default="", help="cpu, cuda, cuda:1; default: a GPU where there is one")
     add("--export", type=Path, metavar="DIR", help="write the trained model there, for hpsearch.predict")
+    add(
+        "--show",
+        nargs="?",
+        type=Path,
+        const=Path("augmented.png"),
+        metavar="PNG",
+        help="train nothing; write a picture of what the first batch looks like, with labels; default: augmented.png",
+    )
     add_set_option(options)
     return options
 
@@ -70,7 +78,28 @@ def command(argv: list[str]) -> int:
     if options.run is not None and (options.space or options.start is not None):
         raise InputError("--from RUN replays a trial in the space of its run; leave --space and --start out")
     order = replayed(options) if options.run is not None else from_start(options)
+    if options.show is not None:
+        return picture(order, options.show)
     return train(order, options.device, options.export)
+
+
+def picture(order: Order, file: Path) -> int:
+    """Writes the first batch of `order` as a PNG; returns the exit code."""
+    from hpsearch.job.show import first_batch, write_grid
+    from hpsearch.train.settings import settings_from
+
+    data = opened(order)
+    strengths = [
+        f"{name.removeprefix('augment.')} {value:.3g}"
+        if isinstance(value, float)
+        else f"{name.removeprefix('augment.')} {value}"
+        for name, value in order.params.items()
+        if name.startswith("augment.")
+    ]
+    sizes = f"{order.params.get('backbone', '')} at {settings_from(order.params).image_px} px, stored at {order.stored_px} px"
+    write_grid(first_batch(data.train, settings_from(order.params), order.seed), f"{sizes}: {', '.join(strengths)}", file)
+    print(f"above: as stored; below: as the network sees it. Written to {file}")
+    return 0
 
 
 def from_start(options: argparse.Namespace) -> Order:

@@ -30,6 +30,7 @@ def inverted(images_bchw: Tensor, uniforms_bu: Tensor, *, strength: float, where
 def test_every_augmentation_of_the_table_is_known_with_its_parameters() -> None:
     known = {name: set(parameters) for name, parameters in known_augmentations().items()}
     assert known == {
+        "selfblend": {"p"},
         "crop": {"mode", "ratio", "scale_min"},
         "hflip": {"p"},
         "vflip": {"p"},
@@ -43,6 +44,8 @@ def test_every_augmentation_of_the_table_is_known_with_its_parameters() -> None:
         "noise": {"p", "std_max"},
         "jpeg": {"p", "quality_min"},
         "erase": {"p", "area_max"},
+        "mixup": {"alpha"},
+        "cutmix": {"alpha"},
     }
 
 

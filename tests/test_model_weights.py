@@ -75,6 +75,16 @@ def test_classifier_stays_fresh_even_where_its_shape_fits(tmp_path: Path) -> Non
     assert report.fresh == ("fc.weight", "fc.bias")
 
 
+def test_a_pretrained_network_begins_undecided(tmp_path: Path) -> None:
+    file = tmp_path / "thousand_classes.safetensors"
+    published("test_efficientnet", file)
+    model = build(spec("test_efficientnet"))
+    load_weights(model, spec("test_efficientnet"), str(file))
+    classifier = model.network.get_classifier()  # type: ignore[operator]
+    assert classifier.weight.std().item() == pytest.approx(0.01, rel=0.3)
+    assert classifier.bias.abs().max() == 0
+
+
 def test_position_embeddings_are_brought_to_the_image_size(tmp_path: Path) -> None:
     file = tmp_path / "vit.safetensors"
     tensors = published("test_vit", file, img_size=160)

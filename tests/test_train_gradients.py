@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,6 +9,7 @@ from torch.nn import functional as F
 
 from hpsearch.errors import InfeasibleError
 from hpsearch.train.gradients import GradientComputer
+from hpsearch.train.loss import soft_cross_entropy
 
 
 class SmallMemory(nn.Module):
@@ -26,16 +29,19 @@ class SmallMemory(nn.Module):
         return self.layers(images_bchw)
 
 
-def numbered(images_bchw: Tensor, first: int) -> Tensor:
+def numbered(images_bchw: Tensor, labels_b: Tensor, first: int) -> tuple[Tensor, Tensor]:
     """An augmentation that depends on the number of each image."""
     numbers_b = torch.arange(first, first + len(images_bchw))
-    return images_bchw.float() / 255 + numbers_b.view(-1, 1, 1, 1) / 100
+    return images_bchw.float() / 255 + numbers_b.view(-1, 1, 1, 1) / 100, labels_b.float()
+
+
+smoothed_loss = functools.partial(soft_cross_entropy, label_smoothing=0.1, focal_gamma=0.0)
 
 
 def gradients(model: SmallMemory, micro_batch: int = 10) -> tuple[GradientComputer, Tensor, Tensor]:
     torch.manual_seed(1)
     images_bchw, labels_b = torch.randint(0, 256, (10, 3, 8, 8), dtype=torch.uint8), torch.randint(0, 2, (10,))
-    computer = GradientComputer(model, numbered, label_smoothing=0.1, micro_batch=micro_batch, dtype=torch.float32)
+    computer = GradientComputer(model, numbered, smoothed_loss, micro_batch=micro_batch, dtype=torch.float32)
     loss = computer(images_bchw, labels_b, 70)
     assert model.layers[1].weight.grad is not None
     return computer, loss, model.layers[1].weight.grad
@@ -47,7 +53,7 @@ def test_gradient_is_that_of_the_mean_loss_with_smoothed_labels() -> None:
     torch.manual_seed(1)
     images_bchw, labels_b = torch.randint(0, 256, (10, 3, 8, 8), dtype=torch.uint8), torch.randint(0, 2, (10,))
     targets_bk = F.one_hot(labels_b, 2) * 0.9 + 0.05
-    expected = -(targets_bk * model.layers(numbered(images_bchw, 70)).log_softmax(1)).sum(1).mean()
+    expected = -(targets_bk * model.layers(numbered(images_bchw, labels_b, 70)[0]).log_softmax(1)).sum(1).mean()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert torch.allclose(gradient, torch.autograd.grad(expected, model.layers[1].weight)[0], atol=1e-6)
 

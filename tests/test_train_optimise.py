@@ -37,6 +37,23 @@ def test_every_parameter_is_in_one_group() -> None:
     assert sorted(map(id, grouped)) == sorted(map(id, model.parameters()))
 
 
+def test_layer_decay_gives_each_layer_its_share_of_the_learning_rate() -> None:
+    model = network("test_resnet")
+    optimizer = make_optimizer(model, TrialSettings(lr=0.1, weight_decay=0.1, layer_decay=0.5))
+    set_learning_rate(optimizer, 0.1)
+    rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    rate = {name: rates[id(parameter)] for name, parameter in model.named_parameters()}
+    assert rate["network.fc.weight"] == pytest.approx(0.1)
+    assert rate["network.layer4.0.conv1.weight"] == pytest.approx(0.05)
+    assert rate["network.conv1.0.weight"] == min(rate.values()) < 0.1 * 0.5**3
+
+
+def test_without_layer_decay_all_layers_have_one_rate() -> None:
+    optimizer = make_optimizer(network("test_resnet"), TrialSettings(lr=0.1, weight_decay=0.1))
+    set_learning_rate(optimizer, 0.03)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.03, 0.03]
+
+
 def test_learning_rate_rises_linearly_and_falls_as_a_cosine_to_zero() -> None:
     settings = TrialSettings(lr=0.1, warmup_fraction=0.1)
     rates = [learning_rate(settings, step, 100) for step in range(100)]

@@ -29,9 +29,10 @@ from hpsearch.bench.stopwatch import Measurement, alternated, repeated
 from hpsearch.bench.usual_way import UsualEvaluation, UsualTraining
 from hpsearch.data.training_data import LabelledImages, TrainingData, open_training_data
 from hpsearch.model.backbones import build
-from hpsearch.train.augment import build_augmentation, cache_px
+from hpsearch.train.augment import build_augmentation, build_labelled, cache_px
 from hpsearch.train.evaluate import evaluation_batch_size
-from hpsearch.train.gradients import GradientComputer
+from hpsearch.train.gradients import Augment, GradientComputer
+from hpsearch.train.loss import loss_of
 from hpsearch.train.optimise import make_optimizer
 from hpsearch.train.precision import autocast, compute_type, tune_device
 from hpsearch.train.settings import TrialSettings
@@ -116,10 +117,11 @@ def _training_ways(
 ) -> dict[str, Measurement]:
     images_bchw, labels_b = _resident_batch(data.train, settings.batch_size, device)
     augmentation = build_augmentation(settings.augment, settings.image_px)
-    augmented_bchw = augmentation(images_bchw, 0, 0)
+    augment = functools.partial(build_labelled(settings.augment, augmentation), seed=0)
+    augmented_bchw, targets_b = augment(images_bchw, labels_b, 0)
     return {
-        "step": _resident_training(settings, augmented_bchw, labels_b, lambda floats_bchw, first: floats_bchw),
-        "limit": _resident_training(settings, images_bchw, labels_b, functools.partial(augmentation, seed=0)),
+        "step": _resident_training(settings, augmented_bchw, labels_b, lambda floats_bchw, _, first: (floats_bchw, targets_b)),
+        "limit": _resident_training(settings, images_bchw, labels_b, augment),
         "ours": _OwnTraining(settings, data, device),
         "usual": UsualTraining(settings, dataset.train, SEED_RECIPE, device=device, num_workers=num_cores),
     }
@@ -141,9 +143,7 @@ def _evaluation_ways(
     }
 
 
-def _resident_training(
-    settings: TrialSettings, images_bchw: Tensor, labels_b: Tensor, augment: Callable[[Tensor, int], Tensor]
-) -> Measurement:
+def _resident_training(settings: TrialSettings, images_bchw: Tensor, labels_b: Tensor, augment: Augment) -> Measurement:
     """Training steps on one batch that stays where it is."""
     device = images_bchw.device
     model = build(model_spec(settings)).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -151,7 +151,7 @@ def _resident_training(
     gradients = GradientComputer(
         model,
         augment,
-        label_smoothing=settings.label_smoothing,
+        loss_of(settings),
         micro_batch=settings.batch_size,
         dtype=compute_type("auto", device),
     )
@@ -197,12 +197,14 @@ class _OwnTraining:
 
 
 def _resident_batch(images: LabelledImages, size: int, device: str) -> tuple[Tensor, Tensor]:
-    """The first `size` images of a set (from the start again where it has fewer) on the device, channels_last, and labels."""
+    """The first `size` images of a set (from the start again where it has fewer) on the device, channels_last.
+
+    Their labels stay on the host.
+    """
     positions_b = np.arange(size) % len(images)
     images_bhwc = np.take(np.asarray(images.images_nhwc), images.indices_n[positions_b], axis=0)
-    return torch.from_numpy(images_bhwc).to(device).permute(0, 3, 1, 2), torch.from_numpy(images.labels_n[positions_b]).to(
-        device
-    )
+    labels_b = torch.from_numpy(images.labels_n[positions_b])
+    return torch.from_numpy(images_bhwc).to(device).permute(0, 3, 1, 2), labels_b
 
 
 def _first(images: LabelledImages, count: int) -> LabelledImages:

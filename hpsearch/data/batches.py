@@ -1,6 +1,7 @@
 """Batches on the device, gathered by index while the network works on the one before.
 
-A batch leaves as uint8 `images_bchw` in channels_last memory, just as the rows lie in the cache, and int64 `labels_b`.
+A batch leaves as uint8 `images_bchw` in channels_last memory, just as the rows lie in the cache, and int64 `labels_b`, which
+stay on the host: augmentation needs to know there what an image is.
 On a CPU it is gathered by a background thread; for a GPU that thread gathers into pinned memory and copies on a stream of
 its own, or, where the whole set fits, the set stays on the GPU and batches are gathered there.
 
@@ -37,7 +38,7 @@ _COPY_CHUNK = 4096
 _RESIDENT_SHARE_OF_TOTAL = 0.1  # of the GPU's memory, since ten trials may share it
 _RESIDENT_SHARE_OF_FREE = 0.25
 
-_resident: WeakKeyDictionary[LabelledImages, tuple[Tensor, Tensor]] = WeakKeyDictionary()
+_resident: WeakKeyDictionary[LabelledImages, Tensor] = WeakKeyDictionary()
 """Sets that this process keeps on its GPU, from trial to trial, as long as anybody holds the set."""
 
 
@@ -55,7 +56,7 @@ def training_batches(
         device: Where batches go.
 
     Yields:
-        uint8 `images_bchw` (channels_last), int64 `labels_b`, and the number of the batch's first image.
+        uint8 `images_bchw` (channels_last), int64 `labels_b` on the host, and the number of the batch's first image.
     """
     order = ImageOrder(images.labels_n, seed=seed, balance=balance)
     starts = itertools.count(start_images, batch_size)
@@ -69,7 +70,7 @@ def evaluation_batches(
     """Every image once, in the order of the set; the last batch may be smaller.
 
     Yields:
-        uint8 `images_bchw` (channels_last) and int64 `labels_b`.
+        uint8 `images_bchw` (channels_last) and int64 `labels_b` on the host.
     """
     positions_n = np.arange(len(images))
     wanted = ((first, positions_n[first : first + batch_size]) for first in range(0, len(images), batch_size))
@@ -83,11 +84,10 @@ def _batches(
 ) -> Generator[tuple[Tensor, Tensor, int]]:
     if device.type != "cuda":
         yield from _in_background(_gathered(images, positions) for positions in wanted)
-    elif (resident := _on_gpu(images, device)) is not None:
-        images_nhwc, labels_n = resident
+    elif (images_nhwc := _on_gpu(images, device)) is not None:
         for first, positions_b in wanted:
             chosen_b = torch.from_numpy(positions_b).to(device, non_blocking=True)
-            yield images_nhwc[chosen_b].permute(0, 3, 1, 2), labels_n[chosen_b], first
+            yield images_nhwc[chosen_b].permute(0, 3, 1, 2), torch.from_numpy(images.labels_n[positions_b]), first
     else:
         copier = _Copier(images, batch_size, device)
         for copied in _in_background(copier.copied(positions) for positions in wanted):
@@ -100,10 +100,10 @@ def _gathered(images: LabelledImages, positions: Positions) -> tuple[Tensor, Ten
     return torch.from_numpy(images_bhwc).permute(0, 3, 1, 2), torch.from_numpy(images.labels_n[positions_b]), first
 
 
-def _on_gpu(images: LabelledImages, device: torch.device) -> tuple[Tensor, Tensor] | None:
-    """The whole set on the GPU where it fits."""
+def _on_gpu(images: LabelledImages, device: torch.device) -> Tensor | None:
+    """The pixels of the whole set on the GPU where it fits."""
     known = _resident.get(images)
-    if known is not None and known[0].device == torch.empty(0, device=device).device:
+    if known is not None and known.device == torch.empty(0, device=device).device:
         return known
     free, total = torch.cuda.mem_get_info(device)
     num_bytes = len(images) * images.images_nhwc[0].nbytes
@@ -113,8 +113,8 @@ def _on_gpu(images: LabelledImages, device: torch.device) -> tuple[Tensor, Tenso
     for start in range(0, len(images), _COPY_CHUNK):
         rows = images.indices_n[start : start + _COPY_CHUNK]
         images_nhwc[start : start + len(rows)] = torch.from_numpy(np.take(np.asarray(images.images_nhwc), rows, axis=0))
-    _resident[images] = images_nhwc, torch.from_numpy(images.labels_n).to(device)
-    return _resident[images]
+    _resident[images] = images_nhwc
+    return images_nhwc
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,6 @@ class _Copied:
         stream = torch.cuda.current_stream(self.images_bhwc.device)
         stream.wait_event(self.done)
         self.images_bhwc.record_stream(stream)
-        self.labels_b.record_stream(stream)
         return self.images_bhwc.permute(0, 3, 1, 2), self.labels_b, self.first
 
 
@@ -142,29 +141,27 @@ class _Copier:
         self._images = images
         self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._buffers = itertools.cycle([_pinned_buffers(images, batch_size), _pinned_buffers(images, batch_size)])
+        self._buffers = itertools.cycle([_pinned_buffer(images, batch_size), _pinned_buffer(images, batch_size)])
 
     def copied(self, positions: Positions) -> _Copied:
         """Gathers the batch at `positions` and starts its copy."""
         first, positions_b = positions
         size = len(positions_b)
-        images_bhwc, labels_b, buffer_free = next(self._buffers)
+        images_bhwc, buffer_free = next(self._buffers)
         buffer_free.synchronize()
         rows = self._images.indices_n[positions_b]
         np.take(np.asarray(self._images.images_nhwc), rows, axis=0, out=images_bhwc.numpy()[:size], mode="clip")
-        labels_b.numpy()[:size] = self._images.labels_n[positions_b]
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         with torch.cuda.stream(self._stream):
-            on_gpu = [part[:size].to(self._device, non_blocking=True) for part in (images_bhwc, labels_b)]
+            on_gpu = images_bhwc[:size].to(self._device, non_blocking=True)
             buffer_free.record(self._stream)
             done.record(self._stream)
-        return _Copied(on_gpu[0], on_gpu[1], first, done)
+        return _Copied(on_gpu, torch.from_numpy(self._images.labels_n[positions_b]), first, done)
 
 
-def _pinned_buffers(images: LabelledImages, batch_size: int) -> tuple[Tensor, Tensor, torch.cuda.Event]:
+def _pinned_buffer(images: LabelledImages, batch_size: int) -> tuple[Tensor, torch.cuda.Event]:
     images_bhwc = torch.empty((batch_size, *images.images_nhwc.shape[1:]), dtype=torch.uint8, pin_memory=True)
-    labels_b = torch.empty(batch_size, dtype=torch.int64, pin_memory=True)
-    return images_bhwc, labels_b, torch.cuda.Event()  # type: ignore[no-untyped-call]
+    return images_bhwc, torch.cuda.Event()  # type: ignore[no-untyped-call]
 
 
 def _in_background(source: Iterable[T]) -> Generator[T]:

@@ -31,6 +31,8 @@ PREFIXES = ("_orig_mod.", "module.", "network.")
 """What wrappers put before the names of all tensors: torch.compile, DDP, `Detector`."""
 NORMALISATION = ("mean_c", "std_c")
 """Tensors of a `Detector` beside its network."""
+CLASSIFIER_STD = 0.01
+"""Standard deviation of the classifier's first weights on top of pretrained layers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +56,7 @@ class WeightsReport:
 
 
 def load_weights(model: Detector, spec: ModelSpec, weights: str, source: WeightsSource | None = None) -> WeightsReport:
-    """Fills `model` with start weights as far as names and shapes agree; the classifier stays fresh.
+    """Fills `model` with start weights as far as names and shapes agree; the classifier starts near 0.
 
     Position embeddings and the like are brought to the image size by timm's own filters. SE gates that nothing fills are
     opened, see `squeeze.start_open`. With published weights `model` normalises as they were trained.
@@ -91,6 +93,7 @@ def load_weights(model: Detector, spec: ModelSpec, weights: str, source: Weights
     model.network.load_state_dict(fitting, strict=False)
     fresh = tuple(name for name in own if name not in fitting)
     start_open(model.network, set(fresh))
+    _start_undecided(model.network, classifier)
     if source.normalised_as:
         model.set_normalisation(normalisation(spec.backbone, source.normalised_as))
     return WeightsReport(
@@ -142,6 +145,18 @@ def _native(tensors: dict[str, Tensor], network: nn.Module, spec: ModelSpec, fil
     except (*BUILD_ERRORS, KeyError) as error:
         raise InputError(f"weights {file}: these are not weights of {spec.backbone} ({error}).") from error
     return native
+
+
+@torch.no_grad()
+def _start_undecided(network: nn.Module, classifier: set[str]) -> None:
+    """Lets every image begin with logits near 0.
+
+    timm draws the classifiers of EfficientNets and MobileNets for a thousand classes: with two, the first loss of a
+    pretrained one is about 5 rather than 0.69, and its gradients spoil the layers below.
+    """
+    for name, parameter in network.named_parameters():
+        if name in classifier:
+            nn.init.normal_(parameter, std=CLASSIFIER_STD if parameter.ndim > 1 else 0.0)
 
 
 def _classifier_tensors(network: nn.Module) -> set[str]:

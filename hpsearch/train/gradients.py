@@ -10,15 +10,17 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hpsearch.errors import InfeasibleError
 from hpsearch.train.precision import autocast
 
 log = logging.getLogger(__name__)
 
-Augment = Callable[[Tensor, int], Tensor]
-"""uint8 `images_bchw` and the number of the first of them → float images in [0, 1]."""
+Augment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""uint8 `images_bchw`, their labels on the host and the number of the first → float images in [0, 1], and P(deepfake) that
+is wanted of each, on the device."""
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""fp32 `logits_bk` and what is wanted → the mean loss."""
 
 
 class GradientComputer:
@@ -31,13 +33,11 @@ class GradientComputer:
         micro_batch: images that go through the network at once, at most.
     """
 
-    def __init__(
-        self, model: nn.Module, augment: Augment, *, label_smoothing: float, micro_batch: int, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, model: nn.Module, augment: Augment, loss: Loss, *, micro_batch: int, dtype: torch.dtype) -> None:
         self.micro_batch = micro_batch
         self._model = model
         self._augment = augment
-        self._label_smoothing = label_smoothing
+        self._loss = loss
         self._dtype = dtype
 
     def __call__(self, images_bchw: Tensor, labels_b: Tensor, first: int) -> Tensor:
@@ -45,7 +45,7 @@ class GradientComputer:
 
         Args:
             images_bchw: stored uint8 images on the device.
-            labels_b: their classes, int64.
+            labels_b: their classes, int64, on the host.
             first: number of the first image in the trial's stream of images.
 
         Returns:
@@ -65,7 +65,7 @@ class GradientComputer:
     def _accumulated(self, images_bchw: Tensor, labels_b: Tensor, first: int) -> Tensor:
         num_images = len(labels_b)
         num_pieces = -(-num_images // self.micro_batch)
-        loss = torch.zeros((), device=labels_b.device)
+        loss = torch.zeros((), device=images_bchw.device)
         # Pieces of about equal size: a last piece of one image would have no batch-norm statistics.
         for piece in torch.arange(num_images).tensor_split(num_pieces):
             rows = slice(int(piece[0]), int(piece[-1]) + 1)
@@ -74,10 +74,10 @@ class GradientComputer:
         return loss
 
     def _piece(self, images_mchw: Tensor, labels_m: Tensor, first: int, share: float) -> Tensor:
-        augmented_mchw = self._augment(images_mchw, first)
-        with autocast(labels_m.device, self._dtype):
+        augmented_mchw, targets_m = self._augment(images_mchw, labels_m, first)
+        with autocast(images_mchw.device, self._dtype):
             logits_mk = self._model(augmented_mchw)
-        loss = F.cross_entropy(logits_mk.float(), labels_m, label_smoothing=self._label_smoothing)
+        loss = self._loss(logits_mk.float(), targets_m)
         (loss * share).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

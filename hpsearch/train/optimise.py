@@ -9,15 +9,22 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from hpsearch.model.layers import depth_below_classifier
 from hpsearch.train.settings import TrialSettings
 
 MOMENTUM = 0.9
 """Of SGD, with Nesterov."""
+LR_SCALE = "lr_scale"
+"""Key of a parameter group: its share of the learning rate."""
 
 
 def make_optimizer(model: nn.Module, settings: TrialSettings) -> Optimizer:
-    """The optimiser of `settings` over the parameters of `model`, in the fastest form that its device has."""
-    groups = parameter_groups(model, settings.weight_decay)
+    """The optimiser of `settings` over the parameters of `model`, in the fastest form that its device has.
+
+    Raises:
+        InfeasibleError: `settings` ask for a layer decay, and the network does not say what its layers are.
+    """
+    groups = parameter_groups(model, settings.weight_decay, settings.layer_decay)
     fused = next(model.parameters()).is_cuda
     if settings.optimizer == "sgd":
         return SGD(groups, lr=settings.lr, momentum=MOMENTUM, nesterov=True, fused=fused, foreach=not fused)
@@ -25,16 +32,26 @@ def make_optimizer(model: nn.Module, settings: TrialSettings) -> Optimizer:
     return kind(groups, lr=settings.lr, fused=fused, foreach=not fused)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: what decays, and norms, biases and what the model exempts (such as position embeddings)."""
+def parameter_groups(model: nn.Module, weight_decay: float, layer_decay: float | None = None) -> list[dict[str, Any]]:
+    """Two groups: what decays, and norms, biases and what the model exempts (such as position embeddings).
+
+    With a layer decay d there are two for each layer, and `lr_scale` is d to the number of layers up to the classifier.
+
+    Raises:
+        InfeasibleError: a layer decay is asked for, and the network does not say what its layers are.
+    """
     find = getattr(model, "no_weight_decay", None)
     exempt = find() if find else set()
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
+    depths = {} if layer_decay is None else depth_below_classifier(model)
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        (kept if parameter.ndim <= 1 or name in exempt else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+        decays = parameter.ndim > 1 and name not in exempt
+        groups.setdefault((depths.get(name, 0), decays), []).append(parameter)
+    scale = 1.0 if layer_decay is None else layer_decay
+    return [
+        {"params": params, "weight_decay": weight_decay if decays else 0.0, LR_SCALE: scale**depth}
+        for (depth, decays), params in groups.items()
+    ]
 
 
 def learning_rate(settings: TrialSettings, step: int, num_steps: int) -> float:
@@ -50,9 +67,9 @@ def learning_rate(settings: TrialSettings, step: int, num_steps: int) -> float:
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Sets the learning rate of every group."""
+    """Sets the learning rate of every group to its share of `rate`."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group[LR_SCALE]
 
 
 def clip_gradients(model: nn.Module, largest_norm: float | None) -> None:

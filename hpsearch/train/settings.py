@@ -55,8 +55,12 @@ class TrialSettings:
     """Share of the full training over which the learning rate rises linearly from 0; then cosine to 0."""
     gradient_clip: float | None = _float(None, 1e-3, 1e3, none_allowed=True)
     """Largest global gradient norm; None: no clipping."""
+    layer_decay: float | None = _float(None, 0.3, 1.0, none_allowed=True)
+    """Learning rate of each layer relative to the one above it, the last one's being `lr`; None: one rate for all."""
     label_smoothing: float = _float(0.0, 0.0, 0.5)
     """Cross-entropy targets become 1 − s/2 and s/2."""
+    focal_gamma: float = _float(0.0, 0.0, 5.0)
+    """Exponent of the focal loss, which gives images that are nearly right less weight; 0: cross-entropy."""
     ema_decay: float | None = _float(None, 0.5, 0.99999, none_allowed=True)
     """Decay of the moving average of the weights that is evaluated and kept; None: off."""
     drop_path: float = _float(0.0, 0.0, 0.8)

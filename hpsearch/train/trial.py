@@ -31,11 +31,12 @@ from hpsearch.metrics import score
 from hpsearch.model.backbones import build, count_parameters
 from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.model.weights import load_weights
-from hpsearch.train.augment import build_augmentation
+from hpsearch.train.augment import build_augmentation, build_labelled
 from hpsearch.train.checkpoint import read_checkpoint, write_checkpoint
 from hpsearch.train.ema import MovingAverage
 from hpsearch.train.evaluate import predict_probabilities
 from hpsearch.train.gradients import GradientComputer
+from hpsearch.train.loss import loss_of
 from hpsearch.train.optimise import clip_gradients, learning_rate, make_optimizer, set_learning_rate
 from hpsearch.train.precision import compute_type, tune_device
 from hpsearch.train.result import RungResult, packed, unpacked
@@ -115,8 +116,8 @@ class TrialTrainer:
         self._average = None if decay is None else MovingAverage(self._network, decay)
         self._gradients = GradientComputer(
             self._network,
-            functools.partial(self._augmentation, seed=self._seed),
-            label_smoothing=self.settings.label_smoothing,
+            functools.partial(build_labelled(self.settings.augment, self._augmentation), seed=self._seed),
+            loss_of(self.settings),
             micro_batch=self._batch_size,
             dtype=self._dtype,
         )

@@ -1,7 +1,7 @@
 """The augmentations that come with hpsearch: their parameters, ranges and defaults, in the order in which they act.
 
-Each is off unless a space file names the parameter that turns it on (`p`, `degrees`, `mode` or `num_ops`). The defaults
-of the others are usual strengths.
+Each is off unless a space file names the parameter that turns it on (`p`, `degrees`, `alpha`, `mode` or `num_ops`). The
+defaults of the others are usual strengths.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ def _declare(
         )
     )
 
+
+# Before all others, on real images, which become deepfakes (`labelled`, `selfblend`).
+_declare("selfblend", {"p": _probability()}, 0)
 
 # One sampling pass (`geometry`, `sampling`).
 _declare(
@@ -72,3 +75,7 @@ _declare("blur", {"p": _probability(), "sigma_max": number(1.0, 0.0, 5.0)}, 1, d
 _declare("noise", {"p": _probability(), "std_max": number(10.0, 0.0, 50.0)}, 3, degrade.noise, order=500)
 _declare("jpeg", {"p": _probability(), "quality_min": number(50.0, 1.0, 100.0)}, 1, jpeg.jpeg, order=600)
 _declare("erase", {"p": _probability(), "area_max": number(0.2, 0.0, 0.33)}, 7, erase.erase, order=700)
+
+# After all others, on pairs of images and their targets (`labelled`, `mix`).
+_declare("mixup", {"alpha": number(0.0, 0.0, 2.0)}, 0)
+_declare("cutmix", {"alpha": number(0.0, 0.0, 2.0)}, 0)

@@ -104,16 +104,17 @@ class RandAugment:
 
 
 def sharpness(images_bchw: Tensor, uniforms_bu: Tensor, *, level: float) -> Tensor:
-    """Moves images away from, or towards, a smoothed copy by up to 0.9 of the difference (at level 1).
-
-    The copy weights the 3×3 pixels around each with 1, and itself with 5.
-    """
-    padded = F.pad(images_bchw, (1, 1, 1, 1), mode="replicate")
-    rows = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
-    smoothed = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]).add_(images_bchw, alpha=4).mul_(1 / 13)
+    """Moves images away from, or towards, their smoothed copies by up to 0.9 of the difference (at level 1)."""
     signs_b = torch.where(uniforms_bu[:, MAX_OPS] < 0.5, -1.0, 1.0)
     factors = (1.0 + 0.9 * level * signs_b).clamp_(min=0)[:, None, None, None]
-    return torch.lerp(smoothed, images_bchw, factors).clamp_(0, 1)
+    return torch.lerp(smoothed(images_bchw), images_bchw, factors).clamp_(0, 1)
+
+
+def smoothed(images_bchw: Tensor) -> Tensor:
+    """Means of the 3×3 pixels around each, weighted with 1, and itself with 5."""
+    padded = F.pad(images_bchw, (1, 1, 1, 1), mode="replicate")
+    rows = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+    return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]).add_(images_bchw, alpha=4).mul_(1 / 13)
 
 
 def posterize(images_bchw: Tensor, uniforms_bu: Tensor, *, level: float) -> Tensor:

@@ -54,7 +54,7 @@ class Declaration:
     switch: str | None
     """The parameter whose default turns it off; None: it is on wherever it is named."""
     num_uniforms: int
-    """Random numbers that it draws for each image."""
+    """Random numbers that it draws for each image; 0: it draws them itself, with the labels at hand."""
     apply: AugmentationFunction | None
     """What it does to images that drew it; None: part of the sampling or the colour pass, or of both."""
     order: int
