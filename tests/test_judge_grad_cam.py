@@ -48,6 +48,9 @@ def test_heat_lies_where_the_answer_comes_from() -> None:
         ("test_vit", 160),
         ("deit_tiny_patch16_224", 64),
         ("swin_tiny_patch4_window7_224", 64),
+        ("eva02_tiny_patch14_224", 224),
+        ("caformer_s18", 64),
+        ("maxvit_rmlp_pico_rw_256", 64),
     ],
 )
 def test_every_kind_of_network_has_heat(backbone: str, image_px: int) -> None:

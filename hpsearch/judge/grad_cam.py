@@ -53,7 +53,8 @@ def heat_maps(model: Detector, images_bchw: Tensor) -> Tensor | None:
 def _watched(network: nn.Module) -> list[nn.Module]:
     """Modules whose output may be the map: stages, blocks and final norms, of timm's networks and of a user's own."""
     blocks = getattr(network, "blocks", None)
-    last_tokens = getattr(blocks[-1], "norm1", None) if isinstance(blocks, nn.Sequential) and len(blocks) else None
+    last_block = blocks[-1] if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks) else None
+    last_tokens = getattr(last_block, "norm1", None)
     tops = [child for name, child in network.named_children() if not _is_head(network, name, child)]
     return [module for module in (last_tokens, *tops) if module is not None]
 
