@@ -61,6 +61,10 @@ class RunLayout:
         """TensorBoard events and checkpoint of the retrained best configuration."""
         return self.root / "retrain"
 
+    def training(self, trial: int, repeat: int) -> Path:
+        """Checkpoint, curve and model of a finalist's fresh training."""
+        return self.retrain / f"trial-{trial}-seed-{repeat}"
+
     @property
     def val_predictions(self) -> Path:
         """`img_name,target,y_pred`: the retrained model's answer for each validation image."""
@@ -102,6 +106,11 @@ class RunLayout:
         return self.root / "packing.json"
 
     @property
+    def audit(self) -> Path:
+        """What the quick audit before the search found wrong with the images, one page."""
+        return self.root / "audit.html"
+
+    @property
     def tune(self) -> Path:
         """What Ray Tune writes for itself; removable."""
         return self.root / ".tune"
@@ -141,6 +150,14 @@ class SplitResult(TypedDict):
     """True-positive rate at the false-positive rates `0.01`, `0.005` and `0.001`."""
     num_images: int
     """Images scored."""
+    num_real: NotRequired[int]
+    """Of them, real ones: what a true-positive rate at a small false-positive rate hangs on."""
+    eer: NotRequired[float]
+    """Equal error rate."""
+    balanced_accuracy: NotRequired[float]
+    """Mean of both classes' accuracies at threshold 0.5."""
+    brier: NotRequired[float]
+    """Brier score."""
     note: NotRequired[str]
     """What a reader must know about this score."""
 
@@ -171,6 +188,51 @@ class RetrainRung(TypedDict):
     """What else was reported."""
 
 
+class FinalistResult(TypedDict):
+    """One finalist."""
+
+    trial: int
+    """Number of the trial."""
+    first_score: float | None
+    """Objective in the search; None: it was not compared."""
+    values: list[float]
+    """Objective of each fresh training."""
+    mean: float | None
+    """Their mean; None: no fresh training ended well."""
+    lower: float | None
+    """Lower bound of the mean (one-sided 95 %, of the training's noise)."""
+    dropped: bool
+    """Clearly beaten, or failed."""
+
+
+class ConfirmationResult(TypedDict):
+    """What fresh seeds said of the best trials."""
+
+    finalists: list[FinalistResult]
+    """By first score, the best first."""
+    winner: int
+    """Trial with the best lower bound."""
+    order_changed: bool
+    """Whether the search alone would have chosen another one."""
+    optimism: float | None
+    """First score of the winner minus the mean of its fresh values."""
+    noise: float
+    """Standard deviation of one training's value."""
+    num_trainings: int
+    """Fresh trainings."""
+    images: int
+    """Images that they saw."""
+
+
+class RobustnessResult(TypedDict):
+    """AUC under degradations."""
+
+    auc: dict[str, float]
+    """By degradation: `none`, `jpeg 90` (quality), `blur 1` (sigma, stored pixels), `noise 5` (of 255), `resize 0.5`."""
+    num_images: int
+    """Validation images that were degraded."""
+
+
 class Result(TypedDict):
     """Content of `result.json`."""
 
@@ -184,6 +246,20 @@ class Result(TypedDict):
     """Scores of the retrained model on the validation images."""
     holdout: NotRequired[SplitResult]
     """Scores on images that nothing was chosen on."""
+    audit: NotRequired[list[dict[str, str]]]
+    """What the audit found: `severity` (problem, warning or note), `kind` and `text`, the worst first."""
+    confirmation: NotRequired[ConfirmationResult]
+    """Finalists with fresh seeds, and the optimism of the search."""
+    robustness: NotRequired[RobustnessResult]
+    """AUC of the exported model, one view, on degraded validation images."""
+    calibration: NotRequired[dict[str, float]]
+    """Temperature, Brier score and calibration error before and after it, on half of the validation images."""
+    prior_shift: NotRequired[dict[str, float]]
+    """Share of deepfakes in `train` and `val`, and as estimated from the answers in the `template`."""
+    groups: NotRequired[dict[str, float]]
+    """AUC of the validation images of each group that is large enough, the worst first."""
+    views: NotRequired[str]
+    """Views that the exported model averages."""
     retrain: NotRequired[list[RetrainRung]]
     """The retraining's evaluations, by images seen."""
     images_trained: int

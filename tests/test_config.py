@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
-from hpsearch.config import RunConfig, SearchConfig, flatten, identity, with_overrides
+from hpsearch.config import RunConfig, SearchConfig, flatten, identity
 from hpsearch.errors import InputError
+from hpsearch.overrides import with_overrides
 
 
 def test_overrides_reach_nested_fields_with_their_types() -> None:

@@ -97,3 +97,40 @@ def test_a_broken_configuration_file_is_refused_by_name(tmp_path: Path, content:
     (tmp_path / "config.yaml").write_text(content)
     with pytest.raises(InputError, match=r"config\.yaml: holds no budget"):
         read_budget(RunLayout(tmp_path))
+
+
+def test_fresh_trainings_follow_from_the_reserve_in_time() -> None:
+    clock, engine = Clock(), engine_with_one_rung(images_per_second=100.0)
+    each = RETRAIN_MARGIN * 3000 / 100
+    budget = BudgetConfig(minutes=10)
+    allowed = int((0.25 * 600 - FINISHING_SECONDS) / each)
+    assert spending(clock, budget).num_trainings(engine.study, slots=1) == allowed
+    assert spending(clock, budget).num_trainings(engine.study, slots=4) == 4 * allowed
+    clock.now = 600.0 - 100.0 - FINISHING_SECONDS - each
+    assert spending(clock, budget).num_trainings(engine.study, slots=1) == 1
+    assert spending(clock, budget).may_start(engine.study)
+    clock.now += 1.0
+    assert not spending(clock, budget).may_start(engine.study)
+
+
+def test_fresh_trainings_follow_from_the_reserve_in_gpu_hours() -> None:
+    engine = engine_with_one_rung(images_per_second=100.0, gpus=0.5)
+    each_hours = RETRAIN_MARGIN * 3000 / 100 * 0.5 / 3600
+    budget = BudgetConfig(gpu_hours=2.0)
+    assert spending(Clock(), budget).num_trainings(engine.study, slots=1) == int(0.25 * 2.0 / each_hours)
+
+
+def test_without_a_limit_in_time_they_are_a_share_of_the_images() -> None:
+    engine = engine_with_one_rung()
+    assert spending(Clock(), BudgetConfig(trials=3), reserve=0.75).num_trainings(engine.study, slots=1) == 3 * 1000 // 3000
+    assert spending(Clock(), BudgetConfig(trials=3), reserve=0.9).num_trainings(engine.study, slots=1) == 3
+
+
+def test_judging_many_images_needs_a_larger_reserve() -> None:
+    clock, engine = Clock(), engine_with_one_rung(images_per_second=100.0)
+    few = spending(clock, BudgetConfig(minutes=10))
+    many = spending(clock, BudgetConfig(minutes=10))
+    many.images_to_judge = 30_000
+    clock.now = 600.0 - 100.0 - 60.0
+    assert few.may_start(engine.study)
+    assert not many.may_start(engine.study)

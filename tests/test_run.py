@@ -235,3 +235,45 @@ def test_a_holdout_is_scored_once_and_a_shift_split_is_compared_on(here: Path) -
     rungs = [event for event in read_events(here / "apart" / "journal.jsonl") if event["event"] == "rung"]
     assert all(event["value"] == event["metrics"]["shift_auc"] for event in rungs)
     assert any(event["value"] != event["metrics"]["auc"] for event in rungs)
+
+
+def test_finalists_are_trained_again_with_fresh_seeds_and_never_twice(here: Path) -> None:
+    settings = ["search.num_rungs=1", "final.reserve_fraction=0.5"]
+    words = ["--data", here / "data", "--space", here / "space.yaml", "--out", here, "--name", "finals", "--trials", 4]
+    said = hpsearch("run", *words, "--set", *settings).stdout
+    result = json.loads((here / "finals" / "result.json").read_text())
+    found = result["confirmation"]
+    assert len(found["finalists"]) == 2
+    assert "fresh trainings of 2 finalists" in said
+    rows = pd.read_csv(here / "finals" / "finalists.csv")
+    assert len(rows) == found["num_trainings"] == sum(len(one["values"]) for one in found["finalists"]) <= 4
+    assert rows["seed"].is_unique
+    winner = next(one for one in found["finalists"] if one["trial"] == found["winner"])
+    assert result["best"]["trial"] == found["winner"]
+    assert winner["lower"] == max(one["lower"] for one in found["finalists"])
+    assert found["optimism"] == pytest.approx(winner["first_score"] - np.mean(winner["values"]))
+    assert result["images_trained"] == 4 * 72 + found["images"] == 4 * 72 + 72 * len(rows)
+    assert next(iter(result["robustness"]["auc"])) == "none"
+    assert len(result["robustness"]["auc"]) == 13
+    (here / "finals" / "result.json").unlink()
+    again = hpsearch("run", *words, "--display", "plain", "--set", *settings)
+    assert "again with fresh seed" not in again.stderr
+    assert json.loads((here / "finals" / "result.json").read_text())["confirmation"] == found
+
+
+def test_the_search_begins_with_an_audit_and_the_model_is_used_with_the_views_of_its_description(study: Path) -> None:
+    result = json.loads((study / "result.json").read_text())
+    assert "labelled images looked at" in (study / "audit.html").read_text()
+    assert json.loads((study / "best" / "model.json").read_text())["views"] == result["views"]
+
+
+@pytest.mark.slow
+def test_training_on_all_images_keeps_the_scores_of_the_model_without_them(here: Path) -> None:
+    words = ["--data", here / "data", "--space", here / "space.yaml", "--out", here, "--name", "all", "--trials", 2]
+    hpsearch("run", *words, "--set", "search.num_rungs=1", "final.train_on=all", "final.views=flip")
+    result = json.loads((here / "all" / "result.json").read_text())
+    assert "trained on them too" in result["val"]["note"]
+    description = json.loads((here / "all" / "best" / "model.json").read_text())
+    assert description["views"] == "flip"
+    assert description["images_trained"] == round(72 * 72 / 48)
+    assert description["val"] == result["val"]

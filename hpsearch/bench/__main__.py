@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from hpsearch.bench.cluster_command import add_cluster
+from hpsearch.bench.confirm_command import add_confirm
 from hpsearch.bench.overhead_command import add_overhead
 from hpsearch.bench.search_quality import OWN, PEERS, SUITES, Case, Results, run_cases, task_indices
 from hpsearch.bench.search_table import as_text, collect, make_rows, write_json, write_plot
@@ -30,6 +31,7 @@ def _command(argv: list[str]) -> int:
     add_train(commands)
     add_overhead(commands)
     add_cluster(commands)
+    add_confirm(commands)
     arguments = parser.parse_args(argv)
     print(arguments.run(arguments))
     return 0

@@ -112,7 +112,7 @@ def run_case(case: Case) -> list[float] | None:
 
     simulate(
         engine,
-        _evaluator(task, case.seed),
+        evaluator(task, case.seed),
         num_workers=NUM_WORKERS,
         budget_images=case.budgets[-1] * NUM_STEPS,
         milestones=[budget * NUM_STEPS for budget in case.budgets],
@@ -133,7 +133,8 @@ def make_engine(method: str, space: Space, *, seed: int) -> Any:
     return Engine.open(space, config, Journal.in_memory())
 
 
-def _evaluator(task: Task, seed: int) -> Callable[[Params, int], float]:
+def evaluator(task: Task, seed: int) -> Callable[[Params, int], float]:
+    """What `simulate` asks for a configuration's value after so many steps; the same noise for every method."""
     curves: dict[int, NDArray[np.float64]] = {}
 
     def evaluate(params: Params, images: int) -> float:

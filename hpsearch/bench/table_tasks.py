@@ -44,6 +44,7 @@ class TableTask:
         space: definition for `Space.from_dict`; numbers as positions in their list, since the lists are ordered.
         best: largest mean over the seeds of any configuration.
         median: median of those means.
+        noise: standard deviation of a final value over the seeds, pooled over all configurations.
     """
 
     num_steps = NUM_STEPS
@@ -59,6 +60,7 @@ class TableTask:
         means_c = self._finals_cs.mean(axis=1)
         self.best, self.median = float(means_c.max()), float(np.median(means_c))
         self._start, lower, upper = (float(quantile) for quantile in np.quantile(means_c, [0.01, 0.25, 0.75]))
+        self.noise = float(np.sqrt(self._finals_cs.var(axis=1, ddof=1).mean()))
         self._noise_scale = NOISE_FRACTION * (upper - lower)
 
     @property
@@ -77,9 +79,13 @@ class TableTask:
         noise = self._noise_scale * np.sqrt(np.maximum(missing, 0.0)) * random.normal(size=NUM_STEPS)
         return np.asarray(final - (final - self._start) * 0.8 * missing + noise)
 
+    def worth(self, params: Params) -> float:
+        """Mean of the final values over the table's seeds."""
+        return float(self._finals_cs[self._row(params)].mean())
+
     def regret(self, params: Params, seed: int) -> float:
         """(best − mean over the table's seeds) / (best − median)."""
-        return float((self.best - self._finals_cs[self._row(params)].mean()) / (self.best - self.median))
+        return (self.best - self.worth(params)) / (self.best - self.median)
 
     def _row(self, params: Params) -> int:
         row = 0

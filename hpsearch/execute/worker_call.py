@@ -27,8 +27,11 @@ POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
+class Finished:
+    """What the function returned."""
+
     result: Any
+    """As it is."""
 
 
 def call_on_worker(
@@ -70,15 +73,15 @@ def _call_once(
     on_progress: Callable[[Progress], None],
     interrupt: Interrupt,
 ) -> Result:
-    remote: Any = ray.remote(_Caller)
+    remote: Any = ray.remote(Caller)
     caller = remote.options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=0).remote(
         function, dict(kwargs), resources.num_threads
     )
     try:
-        while not isinstance(item := _waited_for(caller.advance.remote(), interrupt), _Done):
+        while not isinstance(item := _waited_for(caller.advance.remote(), interrupt), Finished):
             on_progress(item)
     except RayTaskError as error:
-        raise _original(error) from None
+        raise original_error(error) from None
     finally:
         ray.kill(caller)
     return cast(Result, item.result)
@@ -93,7 +96,7 @@ def _waited_for(reference: Any, interrupt: Interrupt) -> Any:
             return ray.get(reference)
 
 
-class _Caller:
+class Caller:
     """The function in its worker process; goes on by one step at a time."""
 
     def __init__(
@@ -103,15 +106,16 @@ class _Caller:
         limit_threads(num_threads)
         self._steps = function(**kwargs)
 
-    def advance(self) -> Progress | _Done:
+    def advance(self) -> Progress | Finished:
         """What the function yields next, or returns."""
         try:
             return next(self._steps)
         except StopIteration as end:
-            return _Done(end.value)
+            return Finished(end.value)
 
 
-def _original(error: RayTaskError) -> BaseException:
+def original_error(error: RayTaskError) -> BaseException:
+    """What the function raised on its worker, with the worker's traceback as a note."""
     cause = error.cause
     if not isinstance(cause, BaseException):
         return error

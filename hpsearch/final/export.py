@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from dataclasses import asdict, dataclass
+import shutil
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import InputError, StorageError
 from hpsearch.files import replacing
 from hpsearch.judge.scores import split_result
+from hpsearch.judge.views import Views
 from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, MODEL_WEIGHTS
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class ModelDescription:
     """Of torch and timm."""
     plugins: tuple[str, ...] = ()
     """Python modules that must be imported to rebuild it."""
+    views: Views = "none"
+    """Views of an image whose answers are averaged, chosen on validation images, see `judge.views`."""
     classes: tuple[str, str] = ("real", "deepfake")
     """What the two outputs mean."""
 
@@ -66,8 +70,7 @@ def write_export(directory: Path, module: nn.Module, description: ModelDescripti
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    for made_from_it in (MODEL_DESCRIPTION, MODEL_ONNX, MODEL_CARD):
-        (directory / made_from_it).unlink(missing_ok=True)  # of other weights
+    _remove_made_from(directory)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with replacing(directory / MODEL_WEIGHTS) as partial:
         try:
@@ -75,8 +78,7 @@ def write_export(directory: Path, module: nn.Module, description: ModelDescripti
         except SafetensorError as error:
             place = directory / MODEL_WEIGHTS
             raise StorageError(f"cannot write {place}: {error}. Free the disk, then give the same command again.") from error
-    with replacing(directory / MODEL_DESCRIPTION) as partial:
-        partial.write_text(json.dumps({"format": FORMAT, **asdict(description)}, indent=2) + "\n")
+    _write_description(directory, description)
 
 
 def export_trained(
@@ -106,6 +108,36 @@ def export_trained(
     )
     write_export(directory, trainer.model, description)
     return description
+
+
+def publish_export(source: Path, directory: Path, **changes: Any) -> ModelDescription:
+    """Copies the export in `source` to `directory` with `changes` to its description; returns what is written there.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    description = replace(read_description(source), **changes)
+    try:
+        _remove_made_from(directory)
+        with replacing(directory / MODEL_WEIGHTS) as partial:
+            shutil.copyfile(source / MODEL_WEIGHTS, partial)
+        _write_description(directory, description)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {directory}: {error.strerror}. Free the disk, then give the same command again."
+        ) from error
+    return description
+
+
+def _remove_made_from(directory: Path) -> None:
+    """Removes what belongs to the weights that are about to be replaced."""
+    for made_from_it in (MODEL_DESCRIPTION, MODEL_ONNX, MODEL_CARD):
+        (directory / made_from_it).unlink(missing_ok=True)
+
+
+def _write_description(directory: Path, description: ModelDescription) -> None:
+    with replacing(directory / MODEL_DESCRIPTION) as partial:
+        partial.write_text(json.dumps({"format": FORMAT, **asdict(description)}, indent=2) + "\n")
 
 
 def read_description(directory: Path) -> ModelDescription:

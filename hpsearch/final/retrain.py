@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hpsearch.data.training_data import open_training_data
 from hpsearch.files import replacing
 from hpsearch.final.export import export_trained
@@ -19,7 +21,6 @@ from hpsearch.train.settings import settings_from
 from hpsearch.train.trial import TrialTrainer
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from hpsearch.config import Objective, Params, Precision
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 NUM_EVALUATIONS = 8
 """Evaluations during the retraining, for its curve and its checkpoints."""
+EXPORT, CHECKPOINT, FINISHED = "export", "checkpoint.pt", "finished.json"
+"""Names inside the directory of one retraining."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +48,7 @@ class RetrainJob:
     cache_dir: str
     """Parent of the node's caches."""
     directory: str
-    """Where its checkpoint and its curve go."""
-    export: str
-    """Where the model goes."""
+    """Where its checkpoint, its curve, its model and what came of it go."""
     seed: int
     """Seed of weights, order and augmentation."""
     objective: Objective
@@ -70,12 +71,12 @@ class Retrained:
 
     probabilities_n: NDArray[np.float64]
     """P(deepfake) of each readable validation image, in their order."""
+    value: float
+    """Objective on them."""
     curve: list[dict[str, Any]]
     """`images`, `value`, `seconds`, `metrics` of each evaluation, those before a restart too."""
     num_parameters: int
     """Parameters of the exported module."""
-    holdout_n: NDArray[np.float64] | None = None
-    """P(deepfake) of each readable image of the holdout, in their order; None: there is none."""
 
 
 def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
@@ -105,7 +106,7 @@ def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
         seed=job.seed,
         device="cuda" if torch.cuda.is_available() else "cpu",
         precision=job.precision,
-        checkpoint=Path(job.directory) / "checkpoint.pt",
+        checkpoint=Path(job.directory) / CHECKPOINT,
         start_weights=job.start_weights.get((settings.backbone, settings.weights)),
     )
     curve = _Curve(Path(job.directory) / "curve.json", job.objective, data.val)
@@ -114,7 +115,7 @@ def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
         curve.add(result)
         yield {"images": result.images}
     exported = export_trained(
-        Path(job.export),
+        Path(job.directory) / EXPORT,
         trainer,
         params=job.params,
         stored_px=job.stored_px,
@@ -124,12 +125,37 @@ def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
         dataset=job.dataset,
         plugins=job.plugins,
     )
-    return Retrained(
+    retrained = Retrained(
         probabilities_n=result.probabilities_n,
+        value=curve.points[-1]["value"],
         curve=curve.points,
         num_parameters=exported.num_parameters,
-        holdout_n=None if data.holdout is None else trainer.probabilities(data.holdout),
     )
+    _write_finished(job, retrained)
+    return retrained
+
+
+def finished(job: RetrainJob) -> Retrained | None:
+    """What an earlier call of `retrain` with the same job has left; None: it has not ended."""
+    try:
+        kept = json.loads((Path(job.directory) / FINISHED).read_text())
+    except (OSError, ValueError):
+        return None
+    if kept.pop("identity") != _identity(job):
+        return None
+    return Retrained(**{**kept, "probabilities_n": np.array(kept["probabilities_n"])})
+
+
+def _write_finished(job: RetrainJob, retrained: Retrained) -> None:
+    fields = {**asdict(retrained), "probabilities_n": retrained.probabilities_n.tolist(), "identity": _identity(job)}
+    with replacing(Path(job.directory) / FINISHED) as partial:
+        partial.write_text(json.dumps(fields))
+    (Path(job.directory) / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _identity(job: RetrainJob) -> str:
+    facts = {"params": job.params, "images": job.images, "seed": job.seed, "data": job.dataset.fingerprint}
+    return json.dumps(facts, sort_keys=True)
 
 
 def evaluation_points(images: int) -> tuple[int, ...]:

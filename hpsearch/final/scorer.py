@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from hpsearch.data.batches import evaluation_batches
 from hpsearch.data.decode import UnreadableImageError, decode
 from hpsearch.errors import InputError
 from hpsearch.final.export import ModelDescription, read_description
+from hpsearch.judge.views import SINGLE_VIEWS, view
 from hpsearch.layout import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from hpsearch.model.backbones import ModelSpec, build
 from hpsearch.search.space import Space
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hpsearch.config import Params
+    from hpsearch.data.training_data import LabelledImages
+    from hpsearch.judge.robustness import Degradation
     from hpsearch.model.detector import Detector
 
 BATCH_SIZE = 128
@@ -56,7 +60,7 @@ class Scorer:
         model.to(device).to(memory_format=torch.channels_last)
         self.model = model.eval()
         self.augmentation = build_augmentation(settings.augment, settings.image_px)
-        self._device = device
+        self.device = device
 
     @classmethod
     def load(cls, directory: Path, device: str = "", *, plugins: Sequence[str] = ()) -> Scorer:
@@ -93,7 +97,7 @@ class Scorer:
             UnreadableImageError: it cannot be decoded.
         """
         pixels_hwc = decode(str(path), self.description.stored_px)
-        return float(self.probabilities_of(torch.tensor(pixels_hwc)[None])[0])
+        return float(self._scored(torch.tensor(pixels_hwc)[None])[0])
 
     def probabilities(
         self,
@@ -115,7 +119,7 @@ class Scorer:
         num_done = 0
         for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers):
             if rows:
-                probabilities_n[rows] = self.probabilities_of(pixels_bhwc)
+                probabilities_n[rows] = self._scored(pixels_bhwc)
             unreadable += failed
             num_done += len(rows) + len(failed)
             on_progress(num_done, len(paths))
@@ -123,14 +127,42 @@ class Scorer:
 
     def inputs_of(self, pixels_bhwc: Tensor) -> Tensor:
         """What the model sees of decoded images (uint8 RGB squares of `description.stored_px`): (b, c, h, w) in [0, 1]."""
-        return self.augmentation.evaluation(pixels_bhwc.to(self._device).permute(0, 3, 1, 2))
+        return self.augmentation.evaluation(pixels_bhwc.to(self.device).permute(0, 3, 1, 2))
 
     @torch.inference_mode()
     def probabilities_of(self, pixels_bhwc: Tensor) -> NDArray[np.float64]:
-        """P(deepfake) of decoded images (uint8 RGB squares of `description.stored_px`), shape (b,)."""
+        """P(deepfake) of decoded images (uint8 RGB squares of `description.stored_px`) as they are, one view; shape (b,)."""
         probabilities_bk = torch.softmax(self.model(self.inputs_of(pixels_bhwc)).double(), dim=1)
         scored_b: NDArray[np.float64] = probabilities_bk[:, 1].cpu().numpy()
         return scored_b
+
+    def score_set(
+        self, images: LabelledImages, *, views: Sequence[str], degradation: Degradation | None = None
+    ) -> NDArray[np.float64]:
+        """P(deepfake) of decoded images, stored at `stored_px`, averaged over `views`; shape (n,).
+
+        Args:
+            images: The set.
+            views: Names of single views, see `judge.views`.
+            degradation: What becomes of stored images first; None: nothing.
+        """
+        batches = evaluation_batches(images, batch_size=min(BATCH_SIZE, len(images)), device=self.device)
+        parts = []
+        for images_bchw, _ in batches:
+            given_bchw = images_bchw if degradation is None else degradation(images_bchw)
+            parts.append(self._averaged(given_bchw, views).cpu().numpy())
+        return np.concatenate(parts)
+
+    def _scored(self, pixels_bhwc: Tensor) -> NDArray[np.float64]:
+        images_bchw = pixels_bhwc.to(self.device).permute(0, 3, 1, 2)
+        scored_b: NDArray[np.float64] = self._averaged(images_bchw, SINGLE_VIEWS[self.description.views]).cpu().numpy()
+        return scored_b
+
+    @torch.inference_mode()
+    def _averaged(self, images_bchw: Tensor, views: Sequence[str]) -> Tensor:
+        """Mean probability of a batch over its views, (b,)."""
+        answers = [self.model(self.augmentation.evaluation(view(images_bchw, name))) for name in views]
+        return torch.stack([torch.softmax(logits_bk.double(), dim=1)[:, 1] for logits_bk in answers]).mean(dim=0)
 
 
 def _require_named(description: ModelDescription, plugins: Sequence[str], directory: Path) -> None:

@@ -39,7 +39,10 @@ def submission_problems(file: Path, names: Sequence[str]) -> list[str]:
     The rules: header `img_name,y_pred`; one row for each name, in the template's order, none twice; each value a number in
     [0, 1].
     """
-    table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=False)
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        return [f"it cannot be read as a CSV ({str(error).strip()}); its first line must be {','.join(HEADER)}"]
     if tuple(table.columns) != HEADER:
         return [f"its header is {','.join(table.columns)}; it must be {','.join(HEADER)}"]
     problems = []

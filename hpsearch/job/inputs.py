@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hpsearch.cli import find_space
-from hpsearch.config import DataConfig, Params, ResourcesConfig, RunConfig, config_from, parse_value, with_overrides
+from hpsearch.config import DataConfig, Params, ResourcesConfig, RunConfig, config_from
 from hpsearch.errors import InputError
 from hpsearch.layout import RunLayout
+from hpsearch.overrides import parse_value, with_overrides
 from hpsearch.train.settings import TrialSettings, full_budget, known_parameters, settings_from
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hpsearch.report import wording
 
 if TYPE_CHECKING:
-    from hpsearch.layout import Result, RunLayout, SplitResult
+    from hpsearch.layout import ConfirmationResult, Result, RunLayout, SplitResult
 
 
 def last_words(layout: RunLayout, result: Result) -> str:
@@ -18,6 +18,8 @@ def last_words(layout: RunLayout, result: Result) -> str:
         lines += ["", f"best configuration (trial {best['trial']}, {best['num_parameters'] / 1e6:.1f} M parameters)"]
         lines += [f"  {name} = {wording.value(value)}" for name, value in best["params"].items()]
         lines += ["", "retrained on the training images", *_scores(val)]
+        if "confirmation" in result:
+            lines += _confirmation(result["confirmation"])
         if "holdout" in result:
             lines += _holdout(result["holdout"])
     lines += ["", "open next", *_files(layout, result), f"  tensorboard --logdir {layout.root}"]
@@ -35,6 +37,25 @@ def _scores(val: SplitResult) -> list[str]:
         f"  TPR {rates}",
     ]
     return [*lines, f"  note: {val['note']}"] if "note" in val else lines
+
+
+def _confirmation(found: ConfirmationResult) -> list[str]:
+    """First against confirmed scores, where the best was compared at all."""
+    winner = next(one for one in found["finalists"] if one["trial"] == found["winner"])
+    if winner["first_score"] is None or winner["mean"] is None or found["optimism"] is None:
+        return []
+    seeds = f"{len(winner['values'])} fresh seed{'s' if len(winner['values']) > 1 else ''}"
+    lines = [
+        f"  in the search {winner['first_score']:.4f}, with {seeds} {winner['mean']:.4f}: too good by {found['optimism']:+.4f} "
+        f"(noise of one training {found['noise']:.4f})"
+    ]
+    if len(found["finalists"]) > 1:
+        first = found["finalists"][0]["trial"]
+        outcome = (
+            f"trial {found['winner']} instead of trial {first}" if found["order_changed"] else "the same one as the search"
+        )
+        lines.append(f"  {found['num_trainings']} fresh trainings of {len(found['finalists'])} finalists chose {outcome}")
+    return lines
 
 
 def _holdout(holdout: SplitResult) -> list[str]:

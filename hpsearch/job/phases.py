@@ -1,11 +1,11 @@
-"""The phases of a run, in order: cache, search, retrain, submission, report. Each looks for its own finished artefact first."""
+"""The phases of a run, in order: cache, search, finals, submission, report. Each looks for its own finished artefact first."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,18 +23,19 @@ from hpsearch.execute.resources import TrialResources, plan_resources, whole_mac
 from hpsearch.execute.runner import MakeTrainingRunner, SearchJob
 from hpsearch.execute.search_loop import run_search
 from hpsearch.execute.session import Ending
-from hpsearch.execute.worker_call import call_on_worker
-from hpsearch.final.retrain import RetrainJob, retrain
+from hpsearch.final.assess import num_judged
 from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
+from hpsearch.job.finals import Finals, candidates
 from hpsearch.job.handover import complete_export
-from hpsearch.job.inputs import cache_directory, num_cores
+from hpsearch.job.inputs import cache_directory, num_cores, scanner
 from hpsearch.job.log_file import log_to
 from hpsearch.job.packing import packing_job
 from hpsearch.job.record import Record, write_config
 from hpsearch.job.spending import Spending
 from hpsearch.job.start_weights import fetch_start_weights
 from hpsearch.job.watch import Watch
+from hpsearch.judge.audit import audit
 from hpsearch.layout import RunLayout
 from hpsearch.report.display import Display, DisplayMode
 from hpsearch.report.tensorboard import TensorBoardWriter
@@ -42,7 +43,6 @@ from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.study_log import StudyLog
 from hpsearch.search.types import EngineConfig, TrialState
-from hpsearch.train.settings import trial_seed
 
 if TYPE_CHECKING:
     from hpsearch.job.inputs import Inputs
@@ -110,8 +110,7 @@ class Run:
                 self.layout.weights.resolve(),
                 lambda source: self.display.event(f"start weights {source.tag}: {source.file}"),
             )
-        best = self.engine.best()
-        if not (self.engine.finished and best is not None and self.record.has_retrained(best)):
+        if not (self.engine.finished and self.record.has_finals()):
             ending = self._on_ray()
             if ending is Ending.INTERRUPTED:
                 return EXIT_INTERRUPTED
@@ -132,13 +131,17 @@ class Run:
                 nodes = cluster.nodes()
                 with self._phase("reading images"):
                     self._fill_cache()
+                if not self.layout.audit.is_file():
+                    with self._phase("auditing images"):
+                        self._audit()
                 shares = with_packing(self.config.resources, nodes, lambda: packing_job(self.inputs), self.layout.packing)
                 resources = plan_resources(shares, nodes)
                 whole = whole_machine(resources, nodes)
+                self.spending = self._clock(resources, whole)
                 with self._phase("searching"):
-                    ending = self._search(resources, whole)
-            if ending is not Ending.INTERRUPTED:
-                self._retrain(self._best(), whole)
+                    ending = self._search(resources)
+            if ending is not Ending.INTERRUPTED and not self.record.has_finals():
+                self._finals(resources, whole)
         return ending
 
     def _check_nodes(self) -> None:
@@ -182,8 +185,12 @@ class Run:
         )
         self.record.unreadable(self.data.unreadable)
 
-    def _search(self, resources: TrialResources, whole: TrialResources) -> Ending:
-        spending = Spending(
+    def _audit(self) -> None:
+        found = audit(self.inputs.dataset, scanner(self.config.data), thorough=False)
+        self.record.audited(found, self.display.event)
+
+    def _clock(self, resources: TrialResources, whole: TrialResources) -> Spending:
+        return Spending(
             budget=self.config.budget,
             reserve_fraction=self.config.final.reserve_fraction,
             images_to_retrain=self.inputs.images_per_trial,
@@ -191,7 +198,15 @@ class Run:
             speedup=max(1.0, CORE_EFFICIENCY * whole.cpus / resources.cpus) if resources.gpus == 0 else 1.0,
             earlier_seconds=self.earlier_seconds,
             began=self.began,
+            images_to_judge=self._images_to_judge("cuda" if resources.gpus else "cpu"),
         )
+
+    def _images_to_judge(self, device: str) -> int:
+        dataset = self.inputs.dataset
+        return num_judged(len(dataset.val), len(dataset.holdout) if dataset.holdout else 0, device)
+
+    def _search(self, resources: TrialResources) -> Ending:
+        spending = self.spending
         study = self.engine.study
         watch = Watch(
             layout=self.layout,
@@ -215,10 +230,32 @@ class Run:
         watch.finish()
         return ending
 
-    def _best(self) -> TrialState:
-        best = self.engine.best()
-        if best is not None:
-            return best
+    def _finals(self, resources: TrialResources, whole: TrialResources) -> None:
+        """Trains the best again with fresh seeds, judges and exports the winner.
+
+        Raises:
+            NoUsableTrialError: there is nothing to train again.
+        """
+        finals = Finals(
+            inputs=self.inputs,
+            layout=self.layout,
+            study=self.engine.study,
+            able=self._able(),
+            display=self.display,
+            start_weights=self.start_weights,
+            spending=self.spending,
+            phase=self._phase,
+        )
+        self.record.finals(finals.run(resources, whole), self.data.unreadable)
+        retraining = self.record.retraining
+        if retraining is not None:
+            self.tensorboard.retrained(retraining)
+
+    def _able(self) -> list[TrialState]:
+        """Trials that may be trained again, the best first."""
+        able = candidates(self.engine.study)
+        if able:
+            return able
         trials = self.engine.study.trials.values()
         messages = [f"trial {trial.number} {trial.outcome}: {trial.message}" for trial in trials if trial.message][:3]
         reasons = "\n".join(messages) or "No trial reached its first rung; give more time with --minutes."
@@ -244,32 +281,6 @@ class Run:
             plugins=self.config.plugins,
         )
 
-    def _retrain(self, best: TrialState, resources: TrialResources) -> None:
-        if self.record.has_retrained(best):
-            return
-        job = RetrainJob(
-            dataset=self.inputs.dataset,
-            params=best.params,
-            images=self.inputs.images_per_trial,
-            stored_px=self.inputs.stored_px(best.params),
-            cache_dir=str(cache_directory(self.config.data)),
-            directory=str((self.layout.retrain / f"trial-{best.number}").resolve()),
-            export=str(self.layout.best.resolve()),
-            seed=trial_seed(self.config.seed, best.number, repeat=1),
-            objective=self.config.search.objective,
-            precision=self.config.train.precision,
-            num_workers=num_cores(),
-            max_unreadable_fraction=self.config.data.max_unreadable_fraction,
-            start_weights=self.start_weights,
-            plugins=self.config.plugins,
-        )
-        with self._phase("retraining", resources.gpus):
-            done = call_on_worker(retrain, {"job": job}, resources=resources, on_progress=self._show_retraining)
-        self.record.retrained(best, done, self.data.unreadable)
-        retraining = self.record.retraining
-        if retraining is not None:
-            self.tensorboard.retrained(retraining)
-
     def _submit(self) -> None:
         template = self.inputs.dataset.template
         if template is None:
@@ -281,6 +292,4 @@ class Run:
         for path, reason in unreadable:
             self.display.event(f"{path} cannot be read ({reason}); it is scored 0.5")
         write_submission(self.layout.submission, template.names, probabilities_n)
-
-    def _show_retraining(self, progress: Mapping[str, int]) -> None:
-        self.display.progress(progress["images"], self.inputs.images_per_trial, "retraining, images")
+        self.record.predicted(probabilities_n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import sys
 import time
@@ -11,7 +12,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import InfeasibleError
+from hpsearch.final.finalists import num_finalists
 from hpsearch.job.inputs import cache_directory, num_cores
+from hpsearch.job.spending import FINISHING_SECONDS, RETRAIN_MARGIN, trainings_by_images
 from hpsearch.report import wording
 
 if TYPE_CHECKING:
@@ -149,15 +152,18 @@ def _study_lines(inputs: Inputs, costs: list[BackboneCost], num_slots: int, gpus
         return ["No backbone could be measured here, so there is no estimate of time."]
     speed = statistics.harmonic_mean(speeds)  # each backbone as many images
     rungs, eta = inputs.rungs, inputs.config.search.eta
-    retrain = rungs[-1] / speed
-    num_trials = _num_trials(inputs, speed, num_slots, gpus, retrain)
+    num_trials = _num_trials(inputs, speed, num_slots, gpus, rungs[-1] / speed)
     counts = trials_by_rung(num_trials, len(rungs), eta)
     search = study_images(num_trials, rungs, eta) / speed / num_slots
-    gpu_hours = f", {(search * num_slots + retrain) * gpus / 3600:.2f} GPU hours" if gpus else ""
+    trainings = _num_trainings(inputs, speed, num_slots, gpus, study_images(num_trials, rungs, eta))
+    finalists = num_finalists(trainings, max(1, counts[-1]), inputs.config.final.finalists)
+    retrain = max(1, math.ceil(trainings / num_slots)) * rungs[-1] / speed
+    gpu_hours = f", {(search * num_slots + max(1, trainings) * rungs[-1] / speed) * gpus / 3600:.2f} GPU hours" if gpus else ""
     largest = max(cost.num_parameters for cost in costs)
     reached = ", ".join(f"{count} to {images:,} images" for images, count in zip(rungs, counts, strict=True))
     return [
         f"search  about {num_trials} trials, {num_slots} at a time: {reached}",
+        f"finals  {finalists} of the best trained again, up to {max(1, trainings)} fresh trainings in all",
         f"time    about {wording.duration(search)} to search and {wording.duration(retrain)} to retrain{gpu_hours};",
         f"        at {speed:,.0f} images/s a trial, evaluation and start-up not counted",
         f"disk    up to {wording.size(largest * BYTES_OF_A_PARAMETER)} a checkpoint, "
@@ -177,3 +183,17 @@ def _num_trials(inputs: Inputs, speed: float, num_slots: int, gpus: float, retra
     by_time = num_trials_in(min(limits) * speed * num_slots, inputs.rungs, inputs.config.search.eta) if limits else None
     counts = [count for count in (by_time, budget.trials) if count is not None]
     return min(counts, default=0)
+
+
+def _num_trainings(inputs: Inputs, speed: float, num_slots: int, gpus: float, search_images: int) -> int:
+    """Fresh trainings of finalists that the reserve allows, see `Spending.num_trainings`; at most what is asked for."""
+    budget, final = inputs.config.budget, inputs.config.final
+    seconds_each = RETRAIN_MARGIN * inputs.rungs[-1] / speed
+    limits = []
+    if budget.minutes is not None:
+        reserve = final.reserve_fraction * budget.minutes * 60 - FINISHING_SECONDS
+        limits.append(num_slots * int(max(0.0, reserve) / seconds_each))
+    if budget.gpu_hours is not None and gpus:
+        limits.append(int(final.reserve_fraction * budget.gpu_hours * 3600 / (seconds_each * gpus)))
+    allowed = min(limits, default=trainings_by_images(final.reserve_fraction, search_images, inputs.rungs[-1]))
+    return min(allowed, final.finalists * final.repeats)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
 from hpsearch.files import write_text
+from hpsearch.job.figures import final_figures, prior_shift, write_finalists
+from hpsearch.job.finals import TRAINED_ON_ALL, candidates, val_note
 from hpsearch.job.last_words import last_words
 from hpsearch.job.spending import gpu_hours
+from hpsearch.judge.audit_page import as_html
 from hpsearch.judge.scores import split_result
 from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, BestResult, Result, RunLayout
 from hpsearch.report.provenance import provenance
@@ -21,15 +24,19 @@ from hpsearch.report.result import read_result, write_result
 from hpsearch.report.result import retrained as retrained_trial
 from hpsearch.report.tables import Predictions, write_predictions, write_trials
 
-CHOSEN_ON_VAL = "the configuration was chosen on these images, so this score is a little too good; its weights never saw them"
-"""Note beside the validation scores."""
 NOTHING_CHOSEN = "neither weights nor configuration were chosen on these images"
 """Note beside the scores of a holdout."""
+FINAL_KEYS = ("confirmation", "holdout", "robustness", "calibration", "prior_shift", "groups", "views", "retrain")
+"""What the finals say, beside `best` and `val`."""
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hpsearch.data.dataset import ImageSet
-    from hpsearch.final.retrain import Retrained
+    from hpsearch.job.finals import Final
     from hpsearch.job.inputs import Inputs
+    from hpsearch.judge.audit import Audit
     from hpsearch.layout import RetrainRung
     from hpsearch.search.engine import Engine
     from hpsearch.search.types import TrialState
@@ -75,6 +82,7 @@ class Record:
         self._inputs = inputs
         self._engine = engine
         self._final: Result | None = read_result(layout)
+        self._findings = self._final.get("audit", []) if self._final else []
         self._status = "running"
 
     def unreadable(self, unreadable: Sequence[tuple[str, str]]) -> None:
@@ -84,32 +92,54 @@ class Record:
             csv.writer(text, lineterminator="\n").writerows([("path", "reason"), *unreadable])
             write_text(self._layout.unreadable, text.getvalue())
 
-    def has_retrained(self, trial: TrialState) -> bool:
-        """Whether the export, its scores and its answers are those of `trial`."""
-        best = self._final["best"] if self._final else None
-        files = (self._layout.best / MODEL_DESCRIPTION, self._layout.val_predictions)
-        return best is not None and best["trial"] == trial.number and all(file.is_file() for file in files)
+    def audited(self, audit: Audit, say: Callable[[str], None]) -> None:
+        """Writes the audit's page, keeps its findings, and says the problems and warnings."""
+        write_text(self._layout.audit, as_html(audit))
+        self._findings = [{"severity": one.severity, "kind": one.kind, "text": one.text} for one in audit.findings]
+        for one in audit.findings:
+            if one.severity != "note":
+                say(f"audit: {one.severity}: {one.text}")
 
-    def retrained(self, trial: TrialState, retrained: Retrained, unreadable: Sequence[tuple[str, str]]) -> None:
-        """Keeps the retrained model's scores and answers; the validation images in `unreadable` have none."""
+    def has_finals(self) -> bool:
+        """Whether the export, its scores and its answers are those of the study as it stands."""
+        confirmation = self._final.get("confirmation") if self._final else None
+        files = (self._layout.best / MODEL_DESCRIPTION, self._layout.val_predictions)
+        if confirmation is None or not all(file.is_file() for file in files):
+            return False
+        known = [one["trial"] for one in confirmation["finalists"]]
+        able = [trial.number for trial in candidates(self._engine.study)] or known
+        return known == able[: len(known)]
+
+    def finals(self, final: Final, unreadable: Sequence[tuple[str, str]]) -> None:
+        """Keeps the winner's scores and answers; images in `unreadable` have none."""
         left_out = {path for path, _ in unreadable}
         val = _readable(self._inputs.dataset.val, left_out)
-        answers = Predictions(names=val.names, labels_n=val.labels_n, probabilities_n=retrained.probabilities_n)
+        assessment = final.assessment
+        answers = Predictions(names=val.names, labels_n=val.labels_n, probabilities_n=assessment.val_n)
         write_predictions(self._layout, answers)
+        write_finalists(self._layout, final, self._engine.study, self._inputs.config.seed)
         result = self._result("running")
         result["best"] = BestResult(
-            trial=trial.number,
-            params=dict(trial.params),
-            backbone=str(trial.params["backbone"]),
-            num_parameters=retrained.num_parameters,
+            trial=final.best.number,
+            params=dict(final.best.params),
+            backbone=str(final.best.params["backbone"]),
+            num_parameters=final.retrained.num_parameters,
         )
-        result["val"] = split_result(val.labels_n, retrained.probabilities_n, note=CHOSEN_ON_VAL)
-        result["retrain"] = cast("list[RetrainRung]", retrained.curve)
-        if self._inputs.dataset.holdout is not None and retrained.holdout_n is not None:
+        note = val_note(trained_on_all=final.trained_on_all)
+        result["val"] = split_result(val.labels_n, assessment.val_n, note=note)
+        result["retrain"] = cast("list[RetrainRung]", final.retrained.curve)
+        result.update(final_figures(final, val))
+        if self._inputs.dataset.holdout is not None and assessment.holdout_n is not None:
             holdout = _readable(self._inputs.dataset.holdout, left_out)
-            result["holdout"] = split_result(holdout.labels_n, retrained.holdout_n, note=NOTHING_CHOSEN)
+            note = f"{NOTHING_CHOSEN}; {TRAINED_ON_ALL}" if final.trained_on_all else NOTHING_CHOSEN
+            result["holdout"] = split_result(holdout.labels_n, assessment.holdout_n, note=note)
         self._final = result
         self.write("running")
+
+    def predicted(self, probabilities_n: NDArray[np.float64]) -> None:
+        """Keeps what the answers for the template say of its share of deepfakes."""
+        if self._final is not None:
+            self._final["prior_shift"] = prior_shift(self._inputs.dataset, self._final, probabilities_n)
 
     @property
     def retraining(self) -> TrialState | None:
@@ -125,21 +155,20 @@ class Record:
 
     def _result(self, status: str) -> Result:
         study, final = self._engine.study, self._final
-        curve = final.get("retrain", []) if final else []
         result = Result(
             status=status,
             trials={outcome.value: count for outcome, count in study.counts().items()},
             best=final["best"] if final else None,
             val=final["val"] if final else None,
-            images_trained=study.images_trained + (curve[-1]["images"] if curve else 0),
+            images_trained=study.images_trained + (final["confirmation"]["images"] if final and "confirmation" in final else 0),
             seconds={name: round(seconds, 2) for name, seconds in study.phases.items()},
             gpu_hours=round(gpu_hours(study), 4),
             files=self._files(),
         )
-        if curve:
-            result["retrain"] = curve
-        if final and "holdout" in final:
-            result["holdout"] = final["holdout"]
+        kept = {key: final[key] for key in FINAL_KEYS if key in final} if final else {}  # type: ignore[literal-required]  # a loop
+        result.update(cast("Result", kept))
+        if self._findings:
+            result["audit"] = self._findings
         return result
 
     def _files(self) -> dict[str, str]:
@@ -149,6 +178,7 @@ class Record:
             "journal": layout.journal,
             "study_log": layout.study_log,
             "trials": layout.trials_csv,
+            "finalists": layout.finalists_csv,
             "tensorboard": layout.trials,
             "model": layout.best,
             "onnx": layout.best / MODEL_ONNX,
@@ -157,6 +187,7 @@ class Record:
             "val_predictions": layout.val_predictions,
             "submission": layout.submission,
             "unreadable": layout.unreadable,
+            "audit": layout.audit,
             "page": layout.page,
         }
         return {name: str(file.relative_to(layout.root)) for name, file in artefacts.items() if name == "page" or file.exists()}

@@ -59,7 +59,7 @@ def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs
 class GivenRun(Run):
     """A run whose configuration is known."""
 
-    def _search(self, resources: TrialResources, whole: TrialResources) -> Ending:
+    def _search(self, resources: TrialResources) -> Ending:
         """Journals the one trial, which the retraining trains."""
         if not self.engine.study.trials:
             stretch = self.engine.next(0)
@@ -67,5 +67,5 @@ class GivenRun(Run):
             self.engine.end(stretch.trial, Outcome.PAUSED, "given, not compared")
         return Ending.FINISHED
 
-    def _best(self) -> TrialState:
-        return self.engine.study.trials[0]
+    def _able(self) -> list[TrialState]:
+        return [self.engine.study.trials[0]]

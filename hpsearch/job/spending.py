@@ -22,6 +22,8 @@ FINISHING_SECONDS = 15.0
 """Export, prediction of a small template and report, seen on two cores."""
 RETRAIN_MARGIN = 1.2
 """Retraining evaluates oftener than the trial did whose speed is taken."""
+FORWARD_SPEEDUP = 3.0
+"""Scoring an image is a forward pass; training on it adds a backward one, which is about twice the work."""
 
 
 def gpu_hours(study: Study) -> float:
@@ -59,6 +61,11 @@ def read_budget(layout: RunLayout) -> BudgetConfig:
         raise InputError(f"{layout.config}: holds no budget ({error}). Start the run again to write it anew.") from error
 
 
+def trainings_by_images(reserve_fraction: float, search_images: int, images_per_training: int) -> int:
+    """Fresh trainings that make up `reserve_fraction` of all images, the search having seen `search_images`."""
+    return int(reserve_fraction / (1 - reserve_fraction) * search_images / images_per_training)
+
+
 @dataclass(slots=True)
 class Spending:
     """The clock of one run of a study."""
@@ -66,7 +73,7 @@ class Spending:
     budget: BudgetConfig
     """What may be used."""
     reserve_fraction: float
-    """Share of it that is left to the retraining at least."""
+    """Share of it that is left to finalists and retraining at least."""
     images_to_retrain: int
     """Images of the retraining."""
     gpus: float
@@ -77,6 +84,8 @@ class Spending:
     """Wall seconds of earlier runs of this study."""
     began: float
     """When this command began, on `clock`."""
+    images_to_judge: int = 0
+    """Images that the winner is judged by."""
     clock: Callable[[], float] = time.monotonic
 
     @property
@@ -89,11 +98,48 @@ class Spending:
         speed = best.metrics[best.images].get("images_per_second") if best is not None else None
         return RETRAIN_MARGIN * self.images_to_retrain / (speed * self.speedup) if speed else 0.0
 
+    def num_trainings(self, study: Study, slots: int) -> int:
+        """Fresh trainings that the reserve allows, `slots` at a time; the first one is done even where it is 0.
+
+        With a limit in time the reserve is that share of it, whatever the search has left over; without any limit it is
+        that share of what search and trainings see together.
+        """
+        seconds_each = self._training_seconds(study)
+        counts = []
+        if self.budget.minutes is not None and seconds_each:
+            reserve = self.reserve_fraction * self.budget.minutes * 60
+            left = min(reserve, self.budget.minutes * 60 - self.seconds) - self._finishing_seconds(study)
+            counts.append(slots * int(max(0.0, left) / seconds_each))
+        if self.budget.gpu_hours is not None and self.gpus and seconds_each:
+            reserve_hours = self.reserve_fraction * self.budget.gpu_hours
+            left_hours = min(reserve_hours, self.budget.gpu_hours - gpu_hours(study))
+            counts.append(int(max(0.0, left_hours) * 3600 / (seconds_each * self.gpus)))
+        return min(counts, default=trainings_by_images(self.reserve_fraction, study.images_trained, self.images_to_retrain))
+
+    def may_start(self, study: Study) -> bool:
+        """Whether one more training, with a trial's resources, ends within the limits."""
+        seconds = self._training_seconds(study)
+        in_time = (
+            self.budget.minutes is None or self.seconds + seconds + self._finishing_seconds(study) <= self.budget.minutes * 60
+        )
+        hours = gpu_hours(study) + seconds * self.gpus / 3600
+        return in_time and (self.budget.gpu_hours is None or hours <= self.budget.gpu_hours)
+
+    def _training_seconds(self, study: Study) -> float:
+        """Of one fresh training with a trial's resources."""
+        return self.retrain_seconds(study.best()) * self.speedup
+
+    def _finishing_seconds(self, study: Study) -> float:
+        """Judging, export, prediction and report."""
+        best = study.best()
+        speed = best.metrics[best.images].get("images_per_second") if best is not None else None
+        return FINISHING_SECONDS + (self.images_to_judge / (FORWARD_SPEEDUP * speed * self.speedup) if speed else 0.0)
+
     def is_spent(self, study: Study) -> bool:
         """Whether the search has to end, so that the retraining fits into what is left."""
         retrain = self.retrain_seconds(study.best())
         if self.budget.minutes is not None:
-            reserve = max(self.reserve_fraction * self.budget.minutes * 60, retrain + FINISHING_SECONDS)
+            reserve = max(self.reserve_fraction * self.budget.minutes * 60, retrain + self._finishing_seconds(study))
             if self.seconds >= self.budget.minutes * 60 - reserve:
                 return True
         if self.budget.gpu_hours is not None:

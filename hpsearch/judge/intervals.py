@@ -42,6 +42,25 @@ def auc_variance(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floa
     Raises:
         ValueError: fewer than two images of a class.
     """
+    above_f, below_r = _placements(labels_n, probabilities_n)
+    variance = np.var(above_f, ddof=1) / len(above_f) + np.var(below_r, ddof=1) / len(below_r)
+    return float(np.mean(above_f)), float(variance)
+
+
+def difference_error(labels_n: NDArray[np.integer], first_n: NDArray[np.floating], second_n: NDArray[np.floating]) -> float:
+    """DeLong's standard error of the difference of two AUCs on the same images.
+
+    Raises:
+        ValueError: fewer than two images of a class.
+    """
+    pairs = zip(_placements(labels_n, first_n), _placements(labels_n, second_n), strict=True)
+    return float(np.sqrt(sum(np.var(one - other, ddof=1) / len(one) for one, other in pairs)))
+
+
+def _placements(
+    labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of real images below each deepfake, and of deepfakes above each real image."""
     from scipy.stats import rankdata
 
     fakes_f = probabilities_n[labels_n == 1]
@@ -52,5 +71,4 @@ def auc_variance(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floa
     ranks_n = rankdata(np.concatenate([fakes_f, reals_r]))
     above_f = (ranks_n[:num_fakes] - rankdata(fakes_f)) / num_reals
     below_r = 1 - (ranks_n[num_fakes:] - rankdata(reals_r)) / num_fakes
-    variance = np.var(above_f, ddof=1) / num_fakes + np.var(below_r, ddof=1) / num_reals
-    return float(np.mean(above_f)), float(variance)
+    return above_f, below_r

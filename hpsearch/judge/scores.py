@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hpsearch.judge.figures import balanced_accuracy, brier_score, equal_error_rate
 from hpsearch.judge.intervals import auc_interval
 from hpsearch.layout import SplitResult
 from hpsearch.metrics import score
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -28,6 +30,10 @@ def split_result(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floa
         tpr_at_fpr=scores.tpr_at_fpr,
         num_images=scores.num_images,
     )
+    result["eer"] = equal_error_rate(labels_n, probabilities_n)
+    result["balanced_accuracy"] = balanced_accuracy(labels_n, probabilities_n)
+    result["brier"] = brier_score(labels_n, probabilities_n)
+    result["num_real"] = int(np.sum(labels_n == 0))
     if note:
         result["note"] = note
     return result

@@ -1,0 +1,139 @@
+"""Runs one function with many arguments on workers at the same time, each with a trial's resources."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from hpsearch.errors import ClusterError, DivergedError, InfeasibleError
+from hpsearch.execute.interrupt import catch_interrupts
+from hpsearch.execute.messages import first_line, last_line
+from hpsearch.execute.resources import TrialResources
+from hpsearch.execute.worker_call import MAX_RETRIES, POLL_SECONDS, Caller, Finished, Progress, original_error
+
+log = logging.getLogger(__name__)
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call(Generic[Key]):
+    """One call of the function."""
+
+    key: Key
+    """Names it to the callbacks."""
+    kwargs: Mapping[str, Any]
+    """Its arguments."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Live(Generic[Key]):
+    call: Call[Key]
+    caller: Any
+    attempt: int
+
+
+def call_in_pool(
+    function: Callable[..., Generator[Progress, None, Any]],
+    next_call: Callable[[], Call[Key] | None],
+    *,
+    resources: TrialResources,
+    on_result: Callable[[Key, Any], None],
+    on_failure: Callable[[Key, Exception], None],
+    on_progress: Callable[[Key, Progress], None] = lambda key, progress: None,
+) -> None:
+    """Runs the generator function `function(**call.kwargs)` for each call, `resources.slots` at a time.
+
+    After a lost worker a call is done again from the start, at most three times: it finds its own checkpoint.
+
+    Args:
+        function: What it yields goes to `on_progress`, what it returns to `on_result`.
+        next_call: Asked whenever a slot is free, and after each result; None: nothing now. With nothing live it ends the pool.
+        resources: What each call gets, and how many there are at a time.
+        on_result: Told what a call returned.
+        on_failure: Told that a configuration diverged or does not fit the memory.
+        on_progress: Told what a call yielded.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; all workers are ended, their last checkpoints stay.
+        ClusterError: a worker was lost more often.
+        Exception: what the function raised otherwise, as the same class.
+    """
+    live: dict[Any, _Live[Key]] = {}
+    with catch_interrupts() as interrupt:
+        try:
+            while True:
+                while len(live) < resources.slots and (call := next_call()) is not None:
+                    _start(live, function, call, resources, attempt=0)
+                if not live:
+                    return
+                ready, _ = ray.wait(list(live), timeout=POLL_SECONDS)
+                if interrupt.requested:
+                    raise KeyboardInterrupt
+                for reference in ready:
+                    _take(live, reference, function, resources, on_result, on_failure, on_progress)
+        finally:
+            for one in live.values():
+                ray.kill(one.caller)
+
+
+def _start(
+    live: dict[Any, _Live[Key]], function: Callable[..., Any], call: Call[Key], resources: TrialResources, attempt: int
+) -> None:
+    remote: Any = ray.remote(Caller)
+    options = remote.options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=0)
+    caller = options.remote(function, dict(call.kwargs), resources.num_threads)
+    live[caller.advance.remote()] = _Live(call=call, caller=caller, attempt=attempt)
+
+
+def _take(
+    live: dict[Any, _Live[Key]],
+    reference: Any,
+    function: Callable[..., Any],
+    resources: TrialResources,
+    on_result: Callable[[Key, Any], None],
+    on_failure: Callable[[Key, Exception], None],
+    on_progress: Callable[[Key, Progress], None],
+) -> None:
+    """Takes in what one worker answers, and lets it go on or ends it."""
+    one = live.pop(reference)
+    try:
+        item = ray.get(reference)
+    except RayActorError as error:
+        _start_again(live, one, error, function, resources)
+        return
+    except RayTaskError as error:
+        ray.kill(one.caller)
+        cause = original_error(error)
+        if not isinstance(cause, DivergedError | InfeasibleError):
+            raise cause from None
+        on_failure(one.call.key, cause)
+        return
+    if isinstance(item, Finished):
+        ray.kill(one.caller)
+        on_result(one.call.key, item.result)
+    else:
+        live[one.caller.advance.remote()] = one
+        on_progress(one.call.key, item)
+
+
+def _start_again(
+    live: dict[Any, _Live[Key]],
+    one: _Live[Key],
+    error: RayActorError,
+    function: Callable[..., Any],
+    resources: TrialResources,
+) -> None:
+    if error.actor_init_failed:
+        raise ClusterError(f"a worker cannot run hpsearch: {last_line(error)}. See its node's Ray logs.") from error
+    log.warning("%s: worker lost, attempt %d of %d: %s", one.call.key, one.attempt + 1, MAX_RETRIES + 1, error)
+    if one.attempt == MAX_RETRIES:
+        raise ClusterError(
+            f"{one.call.key} lost its worker {MAX_RETRIES + 1} times ({first_line(error)}). Look for a machine short of "
+            "memory; start the same command again to continue from the last checkpoint."
+        ) from error
+    _start(live, function, one.call, resources, one.attempt + 1)

@@ -1,0 +1,124 @@
+"""Judges the winner's export as it will be used: which views, and how good it is on validation images and on the holdout.
+
+Runs on a worker; no Ray here.
+
+Legend: n images of a set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.data.training_data import open_training_data
+from hpsearch.final.scorer import Scorer
+from hpsearch.judge.objectives import auc
+from hpsearch.judge.robustness import DEGRADATIONS
+from hpsearch.judge.views import ALL_VIEWS, SINGLE_VIEWS, WHOLE, Views, chosen_views
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hpsearch.config import TestViews
+    from hpsearch.data.dataset import Dataset
+    from hpsearch.data.training_data import LabelledImages
+
+MAX_IMAGES = {"cpu": 1_000, "cuda": 5_000}
+"""Validation images, drawn at random, that views are chosen on and degraded; the scores are those of all images."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AssessJob:
+    """All that a worker needs to judge one export."""
+
+    dataset: Dataset
+    """Labelled images."""
+    export: str
+    """Directory of the export."""
+    cache_dir: str
+    """Parent of the node's caches."""
+    views: TestViews
+    """Views to use; `auto`: chosen on validation images."""
+    num_workers: int
+    """Processes that decode, where the node has no cache yet."""
+    max_unreadable_fraction: float
+    """Share of unreadable images that is accepted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Assessment:
+    """What came of it."""
+
+    views: Views
+    """Views that the model is used with."""
+    labels_n: NDArray[np.int64]
+    """Label of each readable validation image."""
+    val_n: NDArray[np.float64]
+    """P(deepfake) of each readable validation image, in their order, with these views."""
+    holdout_n: NDArray[np.float64] | None
+    """P(deepfake) of each readable image of the holdout; None: there is none."""
+    robustness: dict[str, float]
+    """AUC by degradation, `none` first, of one view."""
+    num_degraded: int
+    """Images of the robustness table."""
+
+
+def assess(job: AssessJob) -> Generator[dict[str, int], None, Assessment]:
+    """Scores the export with all its figures.
+
+    Yields:
+        `done` and `total` steps.
+    """
+    scorer = Scorer.load(Path(job.export))
+    data = open_training_data(
+        job.dataset,
+        px=scorer.description.stored_px,
+        cache_dir=Path(job.cache_dir),
+        num_workers=job.num_workers,
+        max_unreadable_fraction=job.max_unreadable_fraction,
+    )
+    few = drawn(data.val, MAX_IMAGES[scorer.device.partition(":")[0]])
+    total = len(DEGRADATIONS) + 3
+    yield {"done": 0, "total": total}
+    views = job.views if job.views != "auto" else _views(scorer, few)
+    names = SINGLE_VIEWS[views]
+    yield {"done": 1, "total": total}
+    val_n = scorer.score_set(data.val, views=names)
+    holdout_n = None if data.holdout is None else scorer.score_set(data.holdout, views=names)
+    yield {"done": 2, "total": total}
+    robustness = {"none": auc(few.labels_n, scorer.score_set(few, views=(WHOLE,)))}
+    for name, degradation in DEGRADATIONS.items():
+        yield {"done": 2 + len(robustness), "total": total}
+        answers_n = scorer.score_set(few, views=(WHOLE,), degradation=degradation)
+        robustness[name] = auc(few.labels_n, answers_n)
+    return Assessment(
+        views=views,
+        labels_n=data.val.labels_n,
+        val_n=val_n,
+        holdout_n=holdout_n,
+        robustness=robustness,
+        num_degraded=len(few),
+    )
+
+
+def num_judged(num_val: int, num_holdout: int, device: str) -> int:
+    """Images that `assess` scores at most, views and degradations counted."""
+    few = min(num_val, MAX_IMAGES[device])
+    return len(ALL_VIEWS) * (few + num_val + num_holdout) + (1 + len(DEGRADATIONS)) * few
+
+
+def drawn(images: LabelledImages, most: int) -> LabelledImages:
+    """At most `most` of `images`, drawn at random, always the same."""
+    if len(images) <= most:
+        return images
+    rows = np.sort(np.random.default_rng(0).permutation(len(images))[:most])
+    return dataclasses.replace(images, labels_n=images.labels_n[rows], indices_n=images.indices_n[rows], parts=None)
+
+
+def _views(scorer: Scorer, images: LabelledImages) -> Views:
+    return chosen_views(images.labels_n, {name: scorer.score_set(images, views=(name,)) for name in ALL_VIEWS})

@@ -1,0 +1,111 @@
+"""What the finals add to `result.json`, and `finalists.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.files import write_text
+from hpsearch.judge.figures import calibrate, deepfake_share, tempered
+from hpsearch.judge.objectives import part_aucs
+from hpsearch.layout import ConfirmationResult, FinalistResult, RobustnessResult
+from hpsearch.train.settings import trial_seed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hpsearch.data.dataset import Dataset, ImageSet
+    from hpsearch.job.finals import Final
+    from hpsearch.layout import Result, RunLayout
+    from hpsearch.search.fold import Study
+
+NUM_GROUPS = 20
+"""Groups that are named, the worst first."""
+
+
+def final_figures(final: Final, val: ImageSet) -> Any:
+    """The keys of `Result` beside `best`, `val` and `holdout` that follow from the finals; `val` are the readable images."""
+    assessment = final.assessment
+    figures: dict[str, Any] = {
+        "confirmation": _confirmation(final),
+        "robustness": RobustnessResult(auc=assessment.robustness, num_images=assessment.num_degraded),
+        "views": assessment.views,
+    }
+    calibration = calibrate(val.labels_n, assessment.val_n, val.groups or val.names)
+    if calibration is not None:
+        figures["calibration"] = asdict(calibration)
+    parts = val.parts or val.groups
+    by_group = part_aucs(val.labels_n, assessment.val_n, parts) if parts else {}
+    if by_group:
+        figures["groups"] = dict(sorted(by_group.items(), key=lambda pair: pair[1])[:NUM_GROUPS])
+    return figures
+
+
+def _confirmation(final: Final) -> ConfirmationResult:
+    found = final.confirmation
+    return ConfirmationResult(
+        finalists=[
+            FinalistResult(
+                trial=one.trial,
+                first_score=one.first_score,
+                values=list(one.values),
+                mean=one.mean if one.values else None,
+                lower=one.lower if one.values else None,
+                dropped=one.dropped,
+            )
+            for one in found.standings
+        ],
+        winner=found.winner,
+        order_changed=found.order_changed,
+        optimism=found.optimism,
+        noise=found.noise,
+        num_trainings=found.num_trainings,
+        images=sum(retrained.curve[-1]["images"] for retrained in final.trainings.values()),
+    )
+
+
+def prior_shift(dataset: Dataset, result: Result, probabilities_n: NDArray[np.float64]) -> dict[str, float]:
+    """Share of deepfakes in training and validation, and as the answers `probabilities_n` for the template suggest."""
+    val_share = dataset.val.num_deepfakes / len(dataset.val)
+    temperature = result.get("calibration", {}).get("temperature", 1.0)
+    return {
+        "train": dataset.train.num_deepfakes / len(dataset.train),
+        "val": val_share,
+        "template": deepfake_share(tempered(probabilities_n, temperature), val_share),
+    }
+
+
+def write_finalists(layout: RunLayout, final: Final, study: Study, seed: int) -> None:
+    """Replaces `finalists.csv`: one row a finalist and fresh seed.
+
+    Raises:
+        StorageError: the run directory cannot be written.
+    """
+    standings = {one.trial: one for one in final.confirmation.standings}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["trial", "repeat", "seed", "first_score", "value", "auc", "accuracy", "images", "seconds", "dropped", "winner"]
+    )
+    order = {trial: rank for rank, trial in enumerate(standings)}
+    for training, retrained in sorted(final.trainings.items(), key=lambda pair: (order[pair[0].trial], pair[0].repeat)):
+        last = retrained.curve[-1]
+        writer.writerow(
+            [
+                training.trial,
+                training.repeat,
+                trial_seed(seed, training.trial, repeat=training.repeat),
+                study.trials[training.trial].value,
+                retrained.value,
+                last["metrics"]["auc"],
+                last["metrics"]["accuracy"],
+                last["images"],
+                round(sum(point["seconds"] for point in retrained.curve), 3),
+                standings[training.trial].dropped,
+                training.trial == final.confirmation.winner,
+            ]
+        )
+    write_text(layout.finalists_csv, text.getvalue())

@@ -1,0 +1,248 @@
+"""From the best trials to the exported model: fresh seeds for the finalists, a winner, its judgement, its export."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.execute.worker_call import call_on_worker
+from hpsearch.execute.worker_pool import Call, call_in_pool
+from hpsearch.final.assess import AssessJob, Assessment, assess
+from hpsearch.final.export import publish_export
+from hpsearch.final.finalists import Confirmation, Finalists, Training, num_finalists
+from hpsearch.final.retrain import EXPORT, Retrained, RetrainJob, finished, retrain
+from hpsearch.job.inputs import cache_directory, num_cores
+from hpsearch.judge.objectives import sampling_error
+from hpsearch.judge.scores import split_result
+from hpsearch.search.types import Outcome, TrialState
+from hpsearch.train.settings import trial_seed
+
+CHOSEN_ON_VAL = "the configuration was chosen on these images, so this score is a little too good; its weights never saw them"
+"""Note beside the validation scores."""
+TRAINED_ON_ALL = "they are scored by the winner as trained without them, the exported model was then trained on them too"
+"""Added where `final.train_on` is `all`."""
+
+if TYPE_CHECKING:
+    from hpsearch.execute.resources import TrialResources
+    from hpsearch.job.inputs import Inputs
+    from hpsearch.job.spending import Spending
+    from hpsearch.job.start_weights import StartWeights
+    from hpsearch.layout import RunLayout
+    from hpsearch.report.display import Display
+    from hpsearch.search.fold import Study
+
+
+def val_note(*, trained_on_all: bool) -> str:
+    """What a reader must know of the scores on the validation images."""
+    return f"{CHOSEN_ON_VAL}; {TRAINED_ON_ALL}" if trained_on_all else CHOSEN_ON_VAL
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Final:
+    """What the finals of a study came to."""
+
+    best: TrialState
+    """The winner's trial."""
+    retrained: Retrained
+    """Its first fresh training."""
+    confirmation: Confirmation
+    """What all fresh trainings say."""
+    trainings: Mapping[Training, Retrained]
+    """Fresh trainings that ended well, by finalist and repeat."""
+    assessment: Assessment
+    """The winner, judged as it will be used."""
+    trained_on_all: bool
+    """Whether the exported model has also seen the validation images and the holdout."""
+
+
+def candidates(study: Study) -> list[TrialState]:
+    """Completed trials by their value, the best first; without any, the one that got furthest; none where none is usable."""
+    completed = [trial for trial in study.trials.values() if trial.outcome is Outcome.COMPLETED]
+    if completed:
+        return sorted(completed, key=lambda trial: (-trial.values[trial.images], trial.number))
+    best = study.best()
+    return [] if best is None else [best]
+
+
+@dataclass(kw_only=True, slots=True)
+class Finals:
+    """The last phases of one run."""
+
+    inputs: Inputs
+    """What the run works on."""
+    layout: RunLayout
+    """Where everything goes."""
+    study: Study
+    """What the search found."""
+    able: list[TrialState]
+    """Trials that may be trained again, the best first; at least one."""
+    display: Display
+    """What people see."""
+    start_weights: StartWeights
+    """Files of start weights, by what asks for them."""
+    spending: Spending
+    """The clock and the limits."""
+    phase: Callable[[str, float], AbstractContextManager[None]]
+    """Times a phase that uses so many GPUs."""
+    _done: dict[Training, Retrained] = field(default_factory=dict)
+    _running: list[Training] = field(default_factory=list)
+
+    def run(self, resources: TrialResources, whole: TrialResources) -> Final:
+        """Confirms, judges and exports.
+
+        Args:
+            resources: What each of several trainings at a time gets.
+            whole: What a single one gets.
+
+        Raises:
+            DivergedError: no finalist could be trained again.
+            InfeasibleError: likewise.
+        """
+        with self.phase("retraining", resources.gpus * resources.slots if resources.gpus else 0.0):
+            confirmation = self._confirmed(resources, whole)
+        best = self.study.trials[confirmation.winner]
+        first = Training(trial=best.number, repeat=1)
+        export = self.layout.training(first.trial, first.repeat) / EXPORT
+        with self.phase("judging", whole.gpus):
+            assessment = call_on_worker(
+                assess, {"job": self._assess_job(export)}, resources=whole, on_progress=self._show_judging
+            )
+        on_all = self.inputs.config.final.train_on == "all"
+        if on_all:
+            with self.phase("training on all images", whole.gpus):
+                export = self._trained_on_all(best, whole)
+        scores = split_result(assessment.labels_n, assessment.val_n, note=val_note(trained_on_all=on_all))
+        publish_export(export.resolve(), self.layout.best, views=assessment.views, val=dict(scores))
+        return Final(
+            best=best,
+            retrained=self._done[first],
+            confirmation=confirmation,
+            trainings=dict(self._done),
+            assessment=assessment,
+            trained_on_all=on_all,
+        )
+
+    def _confirmed(self, resources: TrialResources, whole: TrialResources) -> Confirmation:
+        config = self.inputs.config
+        able = self.able
+        affordable = self.spending.num_trainings(self.study, resources.slots)
+        known = self._known(able[: config.final.finalists])
+        ranks = {trial.number: rank for rank, trial in enumerate(able, start=1)}
+        num = max([num_finalists(affordable, len(able), config.final.finalists), *(ranks[one.trial] for one in known)])
+        scores = [(trial.number, trial.value) for trial in able[:num]]
+        finalists = Finalists(scores, sampling_error=self._sampling_error(scores[0][1]), max_repeats=config.final.repeats)
+        for training, retrained in known.items():
+            finalists.add(training, retrained.value)
+        self._train(finalists, affordable, resources if affordable > 1 and num > 1 else whole)
+        confirmation = finalists.confirmation()
+        assert confirmation is not None, "the last failure is raised"
+        return confirmation
+
+    def _known(self, able: list[TrialState]) -> dict[Training, Retrained]:
+        """Fresh trainings that an earlier call has finished."""
+        repeats = range(1, self.inputs.config.final.repeats + 1)
+        trainings = [Training(trial=trial.number, repeat=repeat) for trial in able for repeat in repeats]
+        found = {one: finished(self._job(one)) for one in trainings}
+        self._done = {one: retrained for one, retrained in found.items() if retrained is not None}
+        return dict(self._done)
+
+    def _train(self, finalists: Finalists, affordable: int, resources: TrialResources) -> None:
+        """Trains what `finalists` ask for, as long as the budget allows; the first one in any case."""
+        failures: list[Exception] = []
+        num_started = len(self._done)
+
+        def next_call() -> Call[Training] | None:
+            nonlocal num_started
+            training = finalists.next(self._running)
+            is_needed = not self._done and not self._running
+            if training is None or (not is_needed and (num_started >= affordable or not self.spending.may_start(self.study))):
+                return None
+            num_started += 1
+            self._running.append(training)
+            self.display.event(f"training trial {training.trial} again with fresh seed {training.repeat}")
+            return Call(key=training, kwargs={"job": self._job(training)})
+
+        def on_result(training: Training, retrained: Retrained) -> None:
+            self._running.remove(training)
+            self._done[training] = retrained
+            finalists.add(training, retrained.value)
+            if training.repeat > 1:  # the model that is handed on is the first one, so that no seed is chosen
+                shutil.rmtree(self.layout.training(training.trial, training.repeat) / EXPORT, ignore_errors=True)
+            first = self.study.trials[training.trial].value
+            compared = "" if first is None else f" (in the search {first:.4f})"
+            self.display.event(f"trial {training.trial}, fresh seed {training.repeat}: {retrained.value:.4f}{compared}")
+
+        def on_failure(training: Training, error: Exception) -> None:
+            self._running.remove(training)
+            finalists.fail(training)
+            failures.append(error)
+            self.display.event(f"trial {training.trial}, fresh seed {training.repeat}, failed: {error}")
+
+        call_in_pool(
+            retrain, next_call, resources=resources, on_result=on_result, on_failure=on_failure, on_progress=self._show_training
+        )
+        if not self._done:
+            raise failures[-1]
+
+    def _trained_on_all(self, best: TrialState, whole: TrialResources) -> Path:
+        """Trains the winner's configuration once more, on every labelled image; returns the export."""
+        dataset = self.inputs.dataset
+        everything = dataset.train.joined(dataset.val)
+        if dataset.holdout is not None:
+            everything = everything.joined(dataset.holdout)
+        job = dataclasses.replace(
+            self._job(Training(trial=best.number, repeat=1)),
+            dataset=dataclasses.replace(dataset, train=everything),
+            images=round(self.inputs.images_per_trial * len(everything) / len(dataset.train)),
+            directory=str((self.layout.retrain / f"trial-{best.number}-all").resolve()),
+        )
+        if finished(job) is None:
+            call_on_worker(retrain, {"job": job}, resources=whole, on_progress=lambda done: self._show_training(None, done))
+        return Path(job.directory) / EXPORT
+
+    def _job(self, training: Training) -> RetrainJob:
+        config, params = self.inputs.config, self.study.trials[training.trial].params
+        return RetrainJob(
+            dataset=self.inputs.dataset,
+            params=params,
+            images=self.inputs.images_per_trial,
+            stored_px=self.inputs.stored_px(params),
+            cache_dir=str(cache_directory(config.data)),
+            directory=str(self.layout.training(training.trial, training.repeat).resolve()),
+            seed=trial_seed(config.seed, training.trial, repeat=training.repeat),
+            objective=config.search.objective,
+            precision=config.train.precision,
+            num_workers=num_cores(),
+            max_unreadable_fraction=config.data.max_unreadable_fraction,
+            start_weights=self.start_weights,
+            plugins=config.plugins,
+        )
+
+    def _assess_job(self, export: Path) -> AssessJob:
+        config = self.inputs.config
+        return AssessJob(
+            dataset=self.inputs.dataset,
+            export=str(export.resolve()),
+            cache_dir=str(cache_directory(config.data)),
+            views=config.final.views,
+            num_workers=num_cores(),
+            max_unreadable_fraction=config.data.max_unreadable_fraction,
+        )
+
+    def _sampling_error(self, value: float | None) -> float:
+        val = self.inputs.dataset.val
+        return sampling_error(self.inputs.config.search.objective, value or 0.5, val.labels_n, val.parts)
+
+    def _show_training(self, training: Training | None, progress: Mapping[str, Any]) -> None:
+        what = (
+            "retraining, images" if training is None else f"retraining trial {training.trial}, seed {training.repeat}, images"
+        )
+        self.display.progress(progress["images"], self.inputs.images_per_trial, what)
+
+    def _show_judging(self, progress: Mapping[str, Any]) -> None:
+        self.display.progress(progress["done"], progress["total"], "judging")

@@ -1,0 +1,237 @@
+"""What is wrong with a data set, before anything is trained on it: leaks, shortcuts, duplicates, unreadable files.
+
+Axis legend: `n` images, `p` pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from hpsearch.judge.cues import Cue, cue_aucs
+from hpsearch.judge.duplicates import exact_duplicates, near_duplicates
+from hpsearch.judge.labels import contradicted_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hpsearch.data.dataset import Dataset, ImageSet
+    from hpsearch.judge.scan import ImageScan
+
+Severity = Literal["problem", "warning", "note"]
+QUICK_IMAGES = 6_000
+"""Images that the quick form looks at, drawn at random: seconds on two cores."""
+PROBLEM_AUC, WARNING_AUC = 0.70, 0.60
+"""Lower bound of a single cue's AUC from which it is a shortcut, or worth a look."""
+MAX_UNREADABLE_FRACTION = 0.01
+SHIFT_OF_SHARES, SMALL_SHARE = 0.10, 0.05
+NUM_EXAMPLES = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was found."""
+
+    severity: Severity
+    """`problem`: scores cannot be believed until it is mended; `warning`: worth a look; `note`: worth knowing."""
+    kind: str
+    """What it is about, in a word or two."""
+    text: str
+    """What was found, and what to do."""
+    examples: tuple[str, ...] = ()
+    """Images or groups, the first few."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit:
+    """Everything that was found."""
+
+    source: str
+    """The data set."""
+    num_images: int
+    """Labelled images."""
+    num_looked_at: int
+    """Images that were opened."""
+    shares: dict[str, tuple[int, int]]
+    """Split → (images, deepfakes)."""
+    findings: tuple[Finding, ...]
+    """Problems first."""
+    cues: tuple[Cue, ...]
+    """What each single cue tells of the label, the most telling first."""
+
+    @property
+    def passed(self) -> bool:
+        """No problem was found."""
+        return all(finding.severity != "problem" for finding in self.findings)
+
+
+def audit(dataset: Dataset, scan: Callable[[Sequence[str]], ImageScan], *, thorough: bool) -> Audit:
+    """Audits the labelled images of `dataset`.
+
+    Args:
+        dataset: With its splits.
+        scan: Paths → their scan.
+        thorough: Look at every image and check labels by cross-validation; else at `QUICK_IMAGES` drawn at random.
+    """
+    pool = _Pool.of(dataset, None if thorough else QUICK_IMAGES)
+    scanned = scan(pool.paths)
+    cues = cue_aucs(scanned, pool.labels_n, pool.split_n)
+    findings = [
+        *_unreadable(pool, scanned),
+        *_exact(pool, exact_duplicates(scanned)),
+        *_near(pool, scanned),
+        *_groups(dataset),
+        *_cues(cues),
+        *_shares(dataset),
+        *(_labels(pool, scanned) if thorough else ()),
+    ]
+    order = ("problem", "warning", "note")
+    return Audit(
+        source=dataset.source,
+        num_images=sum(len(images) for images in _sets(dataset).values()),
+        num_looked_at=len(pool.paths),
+        shares={name: (len(images), images.num_deepfakes) for name, images in _sets(dataset).items()},
+        findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))),
+        cues=cues,
+    )
+
+
+def _sets(dataset: Dataset) -> dict[str, ImageSet]:
+    sets = {"train": dataset.train, "val": dataset.val}
+    return sets if dataset.holdout is None else {**sets, "holdout": dataset.holdout}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Pool:
+    """The images that are looked at."""
+
+    paths: tuple[str, ...]
+    names: tuple[str, ...]
+    labels_n: NDArray[np.int64]
+    split_n: NDArray[np.str_]
+    groups: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, dataset: Dataset, most: int | None) -> _Pool:
+        sets = _sets(dataset)
+        images = dataset.train.joined(dataset.val)
+        if dataset.holdout is not None:
+            images = images.joined(dataset.holdout)
+        split_n = np.concatenate([np.full(len(part), name) for name, part in sets.items()])
+        if most is not None and len(images) > most:
+            rows = np.sort(np.random.default_rng(0).permutation(len(images))[:most])
+            images, split_n = images.take(rows), split_n[rows]
+        return cls(paths=images.paths, names=images.names, labels_n=images.labels_n, split_n=split_n, groups=images.groups)
+
+    def named(self, pairs_p2: NDArray[np.int64]) -> tuple[str, ...]:
+        """The first few pairs, with their splits."""
+        return tuple(
+            f"{self.names[left]} ({self.split_n[left]}) = {self.names[right]} ({self.split_n[right]})"
+            for left, right in pairs_p2[:NUM_EXAMPLES].tolist()
+        )
+
+
+def _unreadable(pool: _Pool, scanned: ImageScan) -> list[Finding]:
+    rows = np.flatnonzero(~scanned.readable_n)
+    if not len(rows):
+        return []
+    is_many = len(rows) > MAX_UNREADABLE_FRACTION * len(scanned)
+    text = f"{len(rows):,} of {len(scanned):,} files cannot be read. Replace them or remove them from the label file."
+    examples = tuple(pool.names[row] for row in rows[:NUM_EXAMPLES].tolist())
+    return [Finding(severity="problem" if is_many else "warning", kind="unreadable", text=text, examples=examples)]
+
+
+def _exact(pool: _Pool, pairs_p2: NDArray[np.int64]) -> list[Finding]:
+    across_p = pool.split_n[pairs_p2[:, 0]] != pool.split_n[pairs_p2[:, 1]]
+    differ_p = pool.labels_n[pairs_p2[:, 0]] != pool.labels_n[pairs_p2[:, 1]]
+    cases: list[tuple[Severity, NDArray[np.bool_], str, str]] = [
+        ("problem", differ_p, "contradiction", "files have the same bytes and different labels. Correct the labels."),
+        ("problem", across_p, "duplicate across splits", "files stand in two splits. Remove them from one."),
+        ("warning", ~across_p & ~differ_p, "duplicate", "files stand twice in a split. Remove the copies."),
+    ]
+    return [
+        Finding(severity=severity, kind=kind, text=f"{chosen_p.sum():,} {text}", examples=pool.named(pairs_p2[chosen_p]))
+        for severity, chosen_p, kind, text in cases
+        if chosen_p.any()
+    ]
+
+
+def _near(pool: _Pool, scanned: ImageScan) -> list[Finding]:
+    """Of the pairs that are not the same file."""
+    pairs_p2 = near_duplicates(scanned)
+    pairs_p2 = pairs_p2[scanned.digest_n[pairs_p2[:, 0]] != scanned.digest_n[pairs_p2[:, 1]]]
+    across_p = pool.split_n[pairs_p2[:, 0]] != pool.split_n[pairs_p2[:, 1]]
+    differ_p = pool.labels_n[pairs_p2[:, 0]] != pool.labels_n[pairs_p2[:, 1]]
+    cases: list[tuple[Severity, NDArray[np.bool_], str, str]] = [
+        (
+            "problem",
+            across_p,
+            "near-duplicate across splits",
+            "pairs of images in two splits show the same picture, re-encoded or resized. Keep such pictures in one split.",
+        ),
+        ("note", ~across_p & differ_p, "pair", "real images and deepfakes of one split are versions of the same picture."),
+        ("note", ~across_p & ~differ_p, "near-duplicate", "pairs of images of one split and class show the same picture."),
+    ]
+    return [
+        Finding(severity=severity, kind=kind, text=f"{chosen_p.sum():,} {text}", examples=pool.named(pairs_p2[chosen_p]))
+        for severity, chosen_p, kind, text in cases
+        if chosen_p.any()
+    ]
+
+
+def _groups(dataset: Dataset) -> list[Finding]:
+    known = {name: set(images.groups) for name, images in _sets(dataset).items() if images.groups is not None}
+    names = list(known)
+    shared = {
+        f"{group} ({first}, {second})"
+        for position, first in enumerate(names)
+        for second in names[position + 1 :]
+        for group in known[first] & known[second]
+    }
+    if not shared:
+        return []
+    text = f"{len(shared):,} groups are in two splits, so validation knows them from training. Keep each in one split."
+    return [Finding(severity="problem", kind="group in two splits", text=text, examples=tuple(sorted(shared)[:NUM_EXAMPLES]))]
+
+
+def _cues(cues: Sequence[Cue]) -> list[Finding]:
+    findings = []
+    for cue in cues:
+        if cue.low < WARNING_AUC:
+            continue
+        severity: Severity = "problem" if cue.low >= PROBLEM_AUC else "warning"
+        text = (
+            f"{cue.name} alone tells real from deepfake in {cue.split} with an AUC of {cue.auc:.3f} "
+            f"({cue.low:.3f} to {cue.high:.3f}): a network may learn that instead. Bring both classes through the same "
+            "encoder and size, or train with the augmentation that hides it."
+        )
+        findings.append(Finding(severity=severity, kind=f"shortcut: {cue.name}", text=text))
+    return findings
+
+
+def _shares(dataset: Dataset) -> list[Finding]:
+    shares = {name: images.num_deepfakes / len(images) for name, images in _sets(dataset).items()}
+    listed = ", ".join(f"{share:.1%} of {name}" for name, share in shares.items())
+    findings = []
+    if max(shares.values()) - min(shares.values()) > SHIFT_OF_SHARES:
+        text = f"the share of deepfakes differs: {listed}. AUC does not mind; accuracy and thresholds do (see balance)."
+        findings.append(Finding(severity="warning", kind="class shares", text=text))
+    if min(min(share, 1 - share) for share in shares.values()) < SMALL_SHARE:
+        text = f"a class is rare: deepfakes are {listed}. Scores at small false-positive rates hang on few images."
+        findings.append(Finding(severity="warning", kind="rare class", text=text))
+    return findings
+
+
+def _labels(pool: _Pool, scanned: ImageScan) -> list[Finding]:
+    found = contradicted_labels(scanned, pool.labels_n, pool.groups)
+    if not len(found.rows):
+        return []
+    text = (
+        f"{len(found.rows):,} labels contradict what image statistics say of them (cross-validated AUC {found.auc:.3f}). "
+        "Look at the first; a wrong label costs more than a missing image."
+    )
+    examples = tuple(f"{pool.names[row]} (label {pool.labels_n[row]})" for row in found.rows[:NUM_EXAMPLES].tolist())
+    return [Finding(severity="warning", kind="suspicious labels", text=text, examples=examples)]

@@ -1,0 +1,74 @@
+"""Test-time augmentation: an image seen several times, the answers averaged as probabilities.
+
+A view is a change of the stored image (uint8, before the rule of size and crop): itself, one of its four corners of 7/8 of
+the side, and each of these mirrored. Which views a model is used with is chosen on validation images, see `chosen_views`.
+
+Legend: b images of a batch, n images of the set, c colours, h and w pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from hpsearch.judge.intervals import difference_error
+from hpsearch.judge.objectives import auc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+Views = Literal["none", "flip", "crops", "flip_crops"]
+"""`none`: the image alone; with its mirror image; with its corners; with all of their mirror images."""
+
+CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+WHOLE, MIRRORED = "whole", "mirrored"
+_CORNER_NAMES = tuple(f"corner{row}{column}" for row, column in CORNERS)
+SINGLE_VIEWS: Mapping[Views, tuple[str, ...]] = {
+    "none": (WHOLE,),
+    "flip": (WHOLE, MIRRORED),
+    "crops": (WHOLE, *_CORNER_NAMES),
+    "flip_crops": (WHOLE, MIRRORED, *_CORNER_NAMES, *(f"{MIRRORED} {name}" for name in _CORNER_NAMES)),
+}
+"""What each kind of views averages, by name."""
+ALL_VIEWS = SINGLE_VIEWS["flip_crops"]
+
+
+def view(images_bchw: Tensor, name: str) -> Tensor:
+    """One view of square images, by its name in `ALL_VIEWS`."""
+    where = name.removeprefix(MIRRORED).strip()
+    if where in _CORNER_NAMES:
+        row, column = CORNERS[_CORNER_NAMES.index(where)]
+        side = images_bchw.shape[-1]
+        corner = side * 7 // 8
+        top, left = (place * (side - corner) for place in (row, column))
+        images_bchw = images_bchw[:, :, top : top + corner, left : left + corner]
+    return images_bchw.flip(3) if name.startswith(MIRRORED) else images_bchw
+
+
+def chosen_views(labels_n: NDArray[np.integer], answers: Mapping[str, NDArray[np.floating]]) -> Views:
+    """The kind of views to use a model with.
+
+    The simplest one, unless another has a larger AUC by more than one standard error of the paired difference (DeLong):
+    with four kinds to choose from, noise alone would else choose something.
+
+    Args:
+        labels_n: 0 or 1.
+        answers: Name in `ALL_VIEWS` → P(deepfake) of each image in that view, shape (n,).
+    """
+    best: Views = "none"
+    plain_n = averaged(answers, "none")
+    best_gain = 0.0
+    for kind in SINGLE_VIEWS:
+        answers_n = averaged(answers, kind)
+        gain = auc(labels_n, answers_n) - auc(labels_n, plain_n)
+        if gain > best_gain and gain > difference_error(labels_n, answers_n, plain_n):
+            best, best_gain = kind, gain
+    return best
+
+
+def averaged(answers: Mapping[str, NDArray[np.floating]], kind: Views) -> NDArray[np.float64]:
+    """Mean probability over the views of `kind`, shape (n,)."""
+    return np.asarray(np.mean([answers[name] for name in SINGLE_VIEWS[kind]], axis=0), dtype=np.float64)

@@ -1,0 +1,138 @@
+"""Each planted fault is found and named; a clean set passes."""
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpsearch.audit import command
+from hpsearch.data.dataset import Dataset, ImageSet
+from hpsearch.judge.audit import Audit, audit
+from hpsearch.judge.audit_page import as_html, as_text
+from hpsearch.judge.scan import ImageScan, scan
+from tests.judge_images import dataset_of, image_set
+
+
+def found_in(dataset: Dataset, cache: Path, *, thorough: bool = False) -> Audit:
+    def scan_them(paths: Sequence[str]) -> ImageScan:
+        return scan(paths, cache_dir=cache, num_workers=1)
+
+    return audit(dataset, scan_them, thorough=thorough)
+
+
+def kinds(found: Audit, severity: str) -> list[str]:
+    return [finding.kind for finding in found.findings if finding.severity == severity]
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Dataset:
+    train = image_set(tmp_path / "train", "t", 120, seed=0, groups=True)
+    return dataset_of(train, image_set(tmp_path / "val", "v", 60, seed=1, groups=True))
+
+
+def replaced(images: ImageSet, **changes: object) -> ImageSet:
+    return dataclasses.replace(images, **changes)  # type: ignore[arg-type]
+
+
+def test_a_clean_set_passes(clean: Dataset, tmp_path: Path) -> None:
+    found = found_in(clean, tmp_path)
+    assert found.passed
+    assert found.num_looked_at == found.num_images == 180
+    assert all(cue.low < 0.6 for cue in found.cues)
+
+
+def test_fakes_saved_at_another_jpeg_quality_are_a_shortcut(tmp_path: Path) -> None:
+    train = image_set(tmp_path / "train", "t", 120, seed=0, fake_quality=80)
+    found = found_in(dataset_of(train, image_set(tmp_path / "val", "v", 60, seed=1)), tmp_path)
+    assert "shortcut: format and quantisation tables" in kinds(found, "problem")
+    assert max(cue.auc for cue in found.cues if cue.split == "train") == pytest.approx(1.0)
+
+
+def test_a_file_in_two_splits_is_found(clean: Dataset, tmp_path: Path) -> None:
+    shutil.copy(clean.train.paths[4], clean.val.paths[8])
+    found = found_in(clean, tmp_path)
+    assert "duplicate across splits" in kinds(found, "problem")
+    assert any("t004.jpg (train) = v008.jpg (val)" in one for finding in found.findings for one in finding.examples)
+
+
+def test_a_picture_saved_again_smaller_in_another_split_is_found(clean: Dataset, tmp_path: Path) -> None:
+    with Image.open(clean.train.paths[5]) as image:
+        image.resize((56, 56), Image.Resampling.LANCZOS).save(clean.val.paths[3], quality=70)
+    assert "near-duplicate across splits" in kinds(found_in(clean, tmp_path), "problem")
+
+
+def test_a_group_in_two_splits_is_found(clean: Dataset, tmp_path: Path) -> None:
+    assert clean.train.groups
+    assert clean.val.groups
+    val = replaced(clean.val, groups=(clean.train.groups[0], *clean.val.groups[1:]))
+    found = found_in(dataclasses.replace(clean, val=val), tmp_path)
+    assert kinds(found, "problem") == ["group in two splits"]
+
+
+def test_the_same_bytes_with_two_labels_contradict_each_other(clean: Dataset, tmp_path: Path) -> None:
+    shutil.copy(clean.train.paths[0], clean.train.paths[1])
+    assert "contradiction" in kinds(found_in(clean, tmp_path), "problem")
+
+
+def test_unreadable_files_are_named(clean: Dataset, tmp_path: Path) -> None:
+    Path(clean.train.paths[7]).write_bytes(b"\xff\xd8 not really")
+    found = found_in(clean, tmp_path)
+    assert kinds(found, "warning") == ["unreadable"]
+    assert found.findings[0].examples == ("t007.jpg",)
+
+
+def test_shifted_class_shares_are_said(clean: Dataset, tmp_path: Path) -> None:
+    rows = [row for row in range(60) if clean.val.labels_n[row] or row < 12]
+    found = found_in(dataclasses.replace(clean, val=clean.val.take(rows)), tmp_path)
+    assert "class shares" in kinds(found, "warning")
+
+
+def test_wrong_labels_are_suspicious_where_statistics_know_the_classes(tmp_path: Path) -> None:
+    train = image_set(tmp_path / "train", "t", 240, seed=0, fake_quality=40)
+    labels_n = train.labels_n.copy()
+    labels_n[[3, 10]] = 1 - labels_n[[3, 10]]
+    dataset = dataset_of(replaced(train, labels_n=labels_n), image_set(tmp_path / "val", "v", 60, seed=1, fake_quality=40))
+    found = found_in(dataset, tmp_path, thorough=True)
+    suspicious = next(finding for finding in found.findings if finding.kind == "suspicious labels")
+    assert {"t003.jpg (label 0)", "t010.jpg (label 1)"} <= set(suspicious.examples)
+
+
+def test_text_and_page_tell_the_same_and_escape_names(clean: Dataset, tmp_path: Path) -> None:
+    found = dataclasses.replace(found_in(clean, tmp_path), source="<b>faces</b>")
+    assert "no problem found" in as_text(found)
+    assert "&lt;b&gt;faces&lt;/b&gt;" in as_html(found)
+    assert "<b>faces" not in as_html(found)
+
+
+def test_the_command_ends_with_1_where_there_is_a_problem(
+    clean: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split, images in (("train", clean.train), ("val", clean.val)):
+        rows = [f"{split}/{name},{label},{split}" for name, label in zip(images.names, images.labels_n, strict=True)]
+        mode = "w" if split == "train" else "a"
+        with (tmp_path / "all.csv").open(mode) as file:
+            file.write("\n".join(["img_name,target,split"] * (mode == "w") + rows) + "\n")
+    options = ["--data", str(tmp_path / "all.csv"), "--set", f"data.cache_dir={tmp_path / 'cache'}"]
+    assert command(options) == 0
+    shutil.copy(clean.train.paths[4], clean.val.paths[8])
+    assert command([*options, "--html", str(tmp_path / "audit.html")]) == 1
+    assert "duplicate across splits" in capsys.readouterr().out
+    assert "duplicate across splits" in (tmp_path / "audit.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_faces_pass(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["--data", str(faces)]) == 0
+    assert "no problem found" in capsys.readouterr().out
+
+
+def test_near_duplicates_of_blank_pictures_do_not_count(tmp_path: Path) -> None:
+    from hpsearch.judge.duplicates import near_duplicates
+    from tests.judge_images import save
+
+    paths = [save(tmp_path, f"{number}.jpg", np.full((64, 64, 3), 100 + number, dtype=np.uint8)) for number in range(4)]
+    assert len(near_duplicates(scan(paths, cache_dir=tmp_path, num_workers=1))) == 0
