@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpsearch.cli import SPACES
-from hpsearch.config import RunConfig, with_overrides
+from hpsearch.config import RunConfig
 from hpsearch.data.find import find_dataset
 from hpsearch.errors import InputError
+from hpsearch.overrides import with_overrides
 from hpsearch.search.space import Space
 from hpsearch.train.vocabulary import TrainVocabulary
 from tests.small_set import SPACE, make_competition
