@@ -48,6 +48,8 @@ class AssessJob:
     """Processes that decode, where the node has no cache yet."""
     max_unreadable_fraction: float
     """Share of unreadable images that is accepted."""
+    plugins: tuple[str, ...] = ()
+    """The user's modules."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -74,7 +76,7 @@ def assess(job: AssessJob) -> Generator[dict[str, int], None, Assessment]:
     Yields:
         `done` and `total` steps.
     """
-    scorer = Scorer.load(Path(job.export))
+    scorer = Scorer.load(Path(job.export), plugins=job.plugins)
     data = open_training_data(
         job.dataset,
         px=scorer.description.stored_px,

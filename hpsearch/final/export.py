@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import InputError, StorageError
 from hpsearch.files import replacing
 from hpsearch.judge.scores import split_result
-from hpsearch.judge.views import Views
+from hpsearch.judge.views import SINGLE_VIEWS, Views
 from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, MODEL_WEIGHTS
 
 if TYPE_CHECKING:
@@ -174,5 +174,7 @@ def _check(description: ModelDescription) -> None:
         raise ValueError(f"stored_px is {px!r}; it must be a whole number from 1 to {MAX_STORED_PX}")
     if type(images) is not int or images < 1:
         raise ValueError(f"images_trained is {images!r}; it must be a whole number above 0")
+    if description.views not in SINGLE_VIEWS:
+        raise ValueError(f"views are {description.views!r}; they must be one of {', '.join(SINGLE_VIEWS)}")
     if not all(isinstance(plugin, str) for plugin in description.plugins):
         raise ValueError(f"plugins are {description.plugins!r}; they must be names of Python modules")

@@ -232,6 +232,7 @@ class Finals:
             views=config.final.views,
             num_workers=num_cores(),
             max_unreadable_fraction=config.data.max_unreadable_fraction,
+            plugins=config.plugins,
         )
 
     def _sampling_error(self, value: float | None) -> float:
