@@ -9,6 +9,7 @@ from pathlib import Path
 from hpsearch.bench.cluster_command import add_cluster
 from hpsearch.bench.confirm_command import add_confirm
 from hpsearch.bench.overhead_command import add_overhead
+from hpsearch.bench.real_search import add_real_options, run_real
 from hpsearch.bench.search_quality import OWN, PEERS, SUITES, Case, Results, run_cases, task_indices
 from hpsearch.bench.search_table import as_text, collect, make_rows, write_json, write_plot
 from hpsearch.bench.train_command import add_train
@@ -38,7 +39,7 @@ def _command(argv: list[str]) -> int:
 
 
 def _add_search(commands: argparse._SubParsersAction[Parser]) -> None:
-    search = commands.add_parser("search", help="search methods against each other in virtual time")
+    search = commands.add_parser("search", help="search methods against each other, in virtual time or (--real) on images")
     search.add_argument("--tasks", default="400:800", metavar="A:B", help="indices of the FT-PFN tasks (default: %(default)s)")
     search.add_argument("--seeds", type=int, default=2, metavar="N", help="seeds of each task (default: %(default)s)")
     search.add_argument("--budgets", default="5,10,20", metavar="N,…", help="full trainings (default: %(default)s)")
@@ -54,10 +55,13 @@ def _add_search(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="FILE",
         help="every simulation's result, for later calls; remove it when a method changes (default: %(default)s)",
     )
+    add_real_options(search)
     search.set_defaults(run=_search)
 
 
 def _search(arguments: argparse.Namespace) -> str:
+    if arguments.real:
+        return run_real(arguments)
     budgets = tuple(sorted(_numbers("--budgets", arguments.budgets, ",")))
     cases = _cases(arguments, budgets)
     results = Results(arguments.results)
