@@ -57,6 +57,7 @@ def test_a_side_that_fails_ends_the_benchmark_with_its_words() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_both_sides_train_on_the_same_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_competition(tmp_path / "data")
     (tmp_path / "space.yaml").write_text(SPACE)

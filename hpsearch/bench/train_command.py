@@ -25,6 +25,11 @@ DEFAULT_NETWORKS = {
     "cuda": [("resnet50", 224), ("convnext_tiny", 224), ("tf_efficientnetv2_s", 300)],
 }
 """Backbones and sizes that are timed where none are named."""
+HEADER = (
+    f"{'device':<7}{'backbone':<22}{'px':>4} {'phase':<6}{'step':>9}{'limit':>9}{'ours':>9}{'usual':>9}"
+    f"{'ours/step':>11}{'ours/limit':>11}{'ours/usual':>11}"
+)
+"""Of the table."""
 NUM_DECODED = 512
 """Image files of one measurement of decoding."""
 
@@ -84,9 +89,9 @@ def measured(arguments: argparse.Namespace) -> TrainFigures:
     dataset = read_dataset(RunConfig(data=data))
     torch.set_num_threads(num_cores())  # as in a trial that has the machine for itself
     rows: list[SpeedRow] = []
+    sys.stderr.write(f"{HEADER}\n")
     for backbone, px in networks:
-        sys.stderr.write(f"{backbone} at {px} px\n")
-        rows += measure(
+        measured_now = measure(
             full_settings(backbone, px, arguments.batch_size),
             dataset,
             device=device,
@@ -94,6 +99,8 @@ def measured(arguments: argparse.Namespace) -> TrainFigures:
             num_cores=num_cores(),
             repeats=arguments.repeats,
         )
+        rows += measured_now
+        sys.stderr.write("".join(f"{_row_text(row)}\n" for row in measured_now))
     sys.stderr.write("augmentation and decoding\n")
     sizes = sorted({px for _, px in networks})
     return TrainFigures(
@@ -158,8 +165,7 @@ def as_text(figures: TrainFigures) -> str:
         f"images/s on {', '.join(place)}; torch {versions['torch']}, torchvision {versions['torchvision']}, "
         f"timm {versions['timm']}",
         "",
-        f"{'device':<7}{'backbone':<22}{'px':>4} {'phase':<6}{'step':>9}{'limit':>9}{'ours':>9}{'usual':>9}"
-        f"{'ours/step':>11}{'ours/limit':>11}{'ours/usual':>11}",
+        HEADER,
         *(_row_text(row) for row in figures.rows),
         "",
         "step: the network on one resident batch; limit: the same after the full augmentation; ours: a trial, from the cache;",
