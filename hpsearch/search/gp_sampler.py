@@ -6,8 +6,8 @@ without more ado, and new trials, which cost but a first rung each, are as bold 
 
 Measured with `python -m hpsearch.bench search` (FT-PFN; 4 workers; budgets 5, 10, 20), a regret above 1 counted as 1. Gain over
 Ray's recipe on tasks 0–199, budgets 5 and 10: random draws .05, .01 (± .025); expected improvement, which comes back to the
-same places too early, .00, −.01 (± .03); this .07, .06 (± .025). On tasks 400–799, one seed, nothing tuned: .059, .038, .053
-(± .013–.018, n = 303); with regrets as they are .03, .05, .07 (± .03–.05), since single traps of regret 8 count for much.
+same places too early, .00, −.01 (± .03); this .07, .06 (± .025). On tasks 400–929, two seeds, nothing tuned, regrets
+as they are: .020, .026, .088 (± .034, .027, .028; n = 397); single traps of regret 8 count for much.
 """
 
 from __future__ import annotations
