@@ -117,7 +117,7 @@ def test_the_command_prints_a_table_and_writes_the_rows(data: Path, tmp_path: Pa
         assert any(line.split()[:4] == ["cpu", "test_resnet", "32", row["phase"]] for line in shown.splitlines())
     assert [row["phase"] for row in content["rows"]] == ["train", "eval"]
     assert f"torch {torch.__version__.partition('+')[0]}" in shown
-    assert f"{content['provenance']['hardware']['cores']} cores" in shown
+    assert f"{content['provenance']['hardware']['cores']} core" in shown
     assert [(speed["name"], speed["source_px"]) for speed in content["augmentation"]] == [("seed", 40), ("full", 40)]
 
 

@@ -160,7 +160,8 @@ def decoding_speed(paths: Sequence[str], px: int, repeats: int) -> float:
 def as_text(figures: TrainFigures) -> str:
     """The table, and where it was measured."""
     versions, hardware = figures.provenance["versions"], figures.provenance["hardware"]
-    place = [f"{hardware['cores']} cores {hardware['processor']}", *hardware["gpus"]]
+    cores = f"{hardware['cores']} core{'s' * (hardware['cores'] != 1)}"
+    place = [f"{cores} {hardware['processor']}", *hardware["gpus"]]
     lines = [
         f"images/s on {', '.join(place)}; torch {versions['torch']}, torchvision {versions['torchvision']}, "
         f"timm {versions['timm']}",
