@@ -19,6 +19,7 @@ from hpsearch.final.retrain import EXPORT, Retrained, RetrainJob, finished, retr
 from hpsearch.job.inputs import cache_directory, num_cores
 from hpsearch.judge.objectives import sampling_error
 from hpsearch.judge.scores import split_result
+from hpsearch.layout import MODEL_DESCRIPTION
 from hpsearch.search.types import Outcome, TrialState
 from hpsearch.train.settings import trial_seed
 
@@ -107,7 +108,7 @@ class Finals:
             confirmation = self._confirmed(resources, whole)
         best = self.study.trials[confirmation.winner]
         first = Training(trial=best.number, repeat=1)
-        export = self.layout.training(first.trial, first.repeat) / EXPORT
+        export = self._export(first)
         with self.phase("judging", whole.gpus):
             assessment = call_on_worker(
                 assess, {"job": self._assess_job(export)}, resources=whole, on_progress=self._show_judging
@@ -144,12 +145,16 @@ class Finals:
         return confirmation
 
     def _known(self, able: list[TrialState]) -> dict[Training, Retrained]:
-        """Fresh trainings that an earlier call has finished."""
+        """Fresh trainings that an earlier call has finished, of finalists whose model is still there."""
         repeats = range(1, self.inputs.config.final.repeats + 1)
         trainings = [Training(trial=trial.number, repeat=repeat) for trial in able for repeat in repeats]
-        found = {one: finished(self._job(one)) for one in trainings}
-        self._done = {one: retrained for one, retrained in found.items() if retrained is not None}
+        found = {one: retrained for one in trainings if (retrained := finished(self._job(one))) is not None}
+        with_model = {one.trial for one in found if one.repeat == 1 and self._export(one).joinpath(MODEL_DESCRIPTION).is_file()}
+        self._done = {one: retrained for one, retrained in found.items() if one.trial in with_model}
         return dict(self._done)
+
+    def _export(self, training: Training) -> Path:
+        return self.layout.training(training.trial, training.repeat) / EXPORT
 
     def _train(self, finalists: Finalists, affordable: int, resources: TrialResources) -> None:
         """Trains what `finalists` ask for, as long as the budget allows; the first one in any case."""
@@ -172,7 +177,7 @@ class Finals:
             self._done[training] = retrained
             finalists.add(training, retrained.value)
             if training.repeat > 1:  # the model that is handed on is the first one, so that no seed is chosen
-                shutil.rmtree(self.layout.training(training.trial, training.repeat) / EXPORT, ignore_errors=True)
+                shutil.rmtree(self._export(training), ignore_errors=True)
             first = self.study.trials[training.trial].value
             compared = "" if first is None else f" (in the search {first:.4f})"
             self.display.event(f"trial {training.trial}, fresh seed {training.repeat}: {retrained.value:.4f}{compared}")
