@@ -13,6 +13,7 @@ import numpy as np
 
 from hpsearch.data.cache import ImageCache, Progress, open_or_build
 from hpsearch.data.dataset import Dataset, ImageSet
+from hpsearch.data.remote import is_remote, local_copy
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,12 +67,15 @@ def open_training_data(
 ) -> TrainingData:
     """Opens the decoded images of `dataset` at `px`, building the node's cache where it is missing.
 
-    All images lie in one cache, in the order of their paths, so that another split of the same images uses it too.
+    Images of an object store are fetched first where this node has no copy of them. All images lie in one cache, in the order
+    of their paths, so that another split of the same images uses it too.
 
     Raises:
         InputError: too many unreadable images, or only one class left.
         StorageError: see `open_or_build`.
     """
+    if is_remote(dataset.source):
+        local_copy(dataset.source, cache_dir, progress)
     held = dataset.holdout
     paths = sorted({*dataset.train.paths, *dataset.val.paths, *(held.paths if held else ())})
     cache = open_or_build(

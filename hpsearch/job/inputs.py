@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,11 +159,12 @@ def read_dataset(config: RunConfig) -> Dataset:
         InputError: whatever is wrong with its files, or too few groups for the split.
     """
     from hpsearch.data.find import find_dataset
+    from hpsearch.data.remote import is_remote
     from hpsearch.data.sample_set import make_sample_set
     from hpsearch.judge.splits import SplitRules, judged
 
     data = config.data
-    source = Path(data.source)
+    source = _fetched(data) if is_remote(data.source) else Path(data.source)
     if data.source == SAMPLE and not source.exists():
         source = make_sample_set(cache_directory(data) / f"sample-{config.seed}", seed=config.seed)
     rules = SplitRules(
@@ -173,7 +174,20 @@ def read_dataset(config: RunConfig) -> Dataset:
         objective=config.search.objective,
         seed=config.seed,
     )
-    return judged(find_dataset(source, val_fraction=data.val_fraction, seed=config.seed), rules, scanner(data))
+    dataset = find_dataset(source, val_fraction=data.val_fraction, seed=config.seed)
+    if is_remote(data.source):
+        dataset = replace(dataset, source=data.source)  # every node fetches it from there
+    return judged(dataset, rules, scanner(data))
+
+
+def _fetched(data: DataConfig) -> Path:
+    from hpsearch.data.remote import local_copy
+
+    def show(done: int, total: int) -> None:
+        if done % 1000 == 0 or done == total:
+            sys.stderr.write(f"fetched {done:,} of {total:,} files from {data.source}\n")
+
+    return local_copy(data.source, cache_directory(data), show)
 
 
 def scanner(data: DataConfig) -> Callable[[Sequence[str]], ImageScan]:

@@ -1,0 +1,130 @@
+"""Images on an object store: copied once into each node's cache, then read like any folder.
+
+A copy lies in `<cache_dir>/fetched/<name>-<hash of the address>` and is never compared with its source again: images that
+change want another address, or the copy removed. Files are fetched by pyarrow, several at a time; one that is there with the
+right size is not fetched again, so a fetch that was cut short goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.data.cache_lock import only_one_builder
+from hpsearch.errors import InputError, StorageError
+
+if TYPE_CHECKING:
+    from hpsearch.data.cache_files import Progress
+
+FETCHED = "fetched"
+"""Folder of the copies in a cache directory."""
+PARTIAL = ".partial"
+"""End of the name of a copy that is not finished, and of a file on its way."""
+NUM_STREAMS = 16
+"""Files on their way at the same time: small images are bound by round trips."""
+
+
+def is_remote(source: str) -> bool:
+    """Whether `source` is an address such as `s3://BUCKET/PREFIX`, and no path."""
+    return "://" in source
+
+
+def local_copy(source: str, cache_dir: Path, progress: Progress | None = None) -> Path:
+    """Where this node's copy of `source` lies; fetched first where it is not there yet.
+
+    Args:
+        source: `s3://BUCKET/PREFIX`, or what else pyarrow reads; `?region=…` and `?endpoint_override=…` may follow.
+        cache_dir: parent of the node's caches.
+        progress: called with the files that are there and all files.
+
+    Raises:
+        InputError: no such address, or nothing below it.
+        StorageError: it cannot be reached or read, or the disk does not hold it.
+    """
+    address = source.partition("?")[0].rstrip("/")
+    digest = hashlib.blake2b(address.encode(), digest_size=6).hexdigest()
+    copy = cache_dir / FETCHED / f"{address.rpartition('/')[2]}-{digest}"
+    if copy.is_dir():
+        return copy
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with only_one_builder(copy, 0, None):
+        if not copy.is_dir():
+            _fetch(source, copy.with_name(copy.name + PARTIAL), progress)
+            copy.with_name(copy.name + PARTIAL).rename(copy)
+    return copy
+
+
+def _fetch(source: str, target: Path, progress: Progress | None) -> None:
+    try:
+        file_system, sizes = _listed(source)
+    except ValueError as error:
+        raise InputError(f"{source}: not an address of an object store ({error}). Give s3://BUCKET/PREFIX.") from error
+    except OSError as error:
+        raise _unreachable(source, error) from error
+    if not sizes:
+        raise InputError(f"{source}: there is nothing below this address. Look at it with your provider's own tool.")
+    missing = [name for name, (_, size) in sizes.items() if not _is_there(target / name, size)]
+    _require_disk(source, target, sum(sizes[name][1] for name in missing))
+    jobs = ((file_system, sizes[name][0], target / name) for name in missing)
+    with ThreadPoolExecutor(NUM_STREAMS) as pool:
+        try:
+            for number, _ in enumerate(pool.map(_fetch_file, jobs), start=1):
+                if progress:
+                    progress(len(sizes) - len(missing) + number, len(sizes))
+        except OSError as error:
+            pool.shutdown(cancel_futures=True)
+            raise _unreachable(source, error) from error
+
+
+def _listed(source: str) -> tuple[Any, dict[str, tuple[str, int]]]:
+    """The file system, and each file below `source`: its name there → its path and size."""
+    from pyarrow import fs
+
+    file_system, root = fs.FileSystem.from_uri(source.replace("/?", "?"))
+    found = file_system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+    files = ((info.path, info.size) for info in found if info.type == fs.FileType.File)
+    return file_system, dict(_named(files, root.rstrip("/") + "/"))
+
+
+def _named(files: Iterator[tuple[str, int]], root: str) -> Iterator[tuple[str, tuple[str, int]]]:
+    for path, size in files:
+        name = path.removeprefix(root)
+        if ".." not in Path(name).parts:  # an object's name may be anything; a file of ours lies below its folder
+            yield name, (path, size)
+
+
+def _fetch_file(job: tuple[Any, str, Path]) -> None:
+    file_system, path, target = job
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + PARTIAL)
+    with file_system.open_input_stream(path) as source, partial.open("wb") as stream:
+        shutil.copyfileobj(source, stream, 2**20)
+    partial.replace(target)
+
+
+def _is_there(file: Path, size: int) -> bool:
+    try:
+        return file.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _require_disk(source: str, target: Path, needed: int) -> None:
+    free = shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise StorageError(
+            f"{target.parent}: the copy of {source} needs {needed:,} bytes more, and {free:,} are free. Free some, or give a "
+            "directory on a larger disk with --set data.cache_dir=DIR."
+        )
+
+
+def _unreachable(source: str, error: OSError) -> StorageError:
+    reason = str(error).strip().partition("\n")[0]
+    return StorageError(
+        f"{source}: cannot be read ({reason}). Check the address, its region (?region=… at its end, or AWS_REGION) and this "
+        "machine's credentials; what was fetched is kept, and the same command goes on."
+    )
