@@ -48,7 +48,7 @@ class DataConfig:
     """Which images, and where their decoded copies lie."""
 
     source: str = "sample"
-    """Directory or CSV file; `sample`: the sample set that hpsearch makes itself."""
+    """Directory, CSV file or `s3://BUCKET/PREFIX`; `sample`: the sample set that hpsearch makes itself."""
     cache_dir: str = ""
     """Directory of the decoded images, one for each node; empty: `~/.cache/hpsearch`."""
     val_fraction: float = 0.2
@@ -173,9 +173,12 @@ class FinalConfig:
     """Views of an image that the final model averages; `auto`: chosen on validation images."""
     train_on: TrainOn = "train"
     """`all`: the exported model is also trained on validation images and the holdout; its scores are then the winner's."""
+    retrain_workers: int = 1
+    """Workers that train together where `train_on` is `all`, at most, a GPU each, or all cores of a node; from 1."""
 
     def __post_init__(self) -> None:
         """Checks ranges."""
+        _in_range("final.retrain_workers", self.retrain_workers, 1, 1024)
         _in_range("final.reserve_fraction", self.reserve_fraction, 0, 0.9)
         _in_range("final.finalists", self.finalists, 1, 100)
         _in_range("final.repeats", self.repeats, 1, 100)

@@ -59,10 +59,10 @@ def call_on_worker(
                 if error.actor_init_failed:
                     raise ClusterError(f"a worker cannot run hpsearch: {last_line(error)}. See its node's Ray logs.") from error
                 lost = error
-                log.warning("%s: worker lost, attempt %d of %d: %s", _name(function), attempt + 1, MAX_RETRIES + 1, error)
+                log.warning("%s: worker lost, attempt %d of %d: %s", name_of(function), attempt + 1, MAX_RETRIES + 1, error)
     raise ClusterError(
-        f"{_name(function)} lost its worker {MAX_RETRIES + 1} times ({first_line(lost)}). Look for a machine short of memory; "
-        "start the same command again to continue from the last checkpoint."
+        f"{name_of(function)} lost its worker {MAX_RETRIES + 1} times ({first_line(lost)}). Look for a machine short of "
+        "memory; start the same command again to continue from the last checkpoint."
     ) from lost
 
 
@@ -123,5 +123,6 @@ def original_error(error: RayTaskError) -> BaseException:
     return cause
 
 
-def _name(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any]) -> str:
+    """What a function is called in messages."""
     return getattr(function, "__name__", repr(function))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hpsearch.config import Objective, Params, Precision
     from hpsearch.data.dataset import Dataset
     from hpsearch.data.training_data import LabelledImages
+    from hpsearch.train.peers import Peers
 
 NUM_EVALUATIONS = 8
 """Evaluations during the retraining, for its curve and its checkpoints."""
@@ -79,8 +81,10 @@ class Retrained:
     """Parameters of the exported module."""
 
 
-def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
+def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, int], None, Retrained]:
     """Trains `job.params` on the training images, from its checkpoint where there is one, and writes the export.
+
+    With `peers` this process does its part of every batch, and the main one alone writes files.
 
     Yields:
         `images` seen so far, at each evaluation.
@@ -88,6 +92,7 @@ def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
     Raises:
         DivergedError: a loss or probability is not finite.
         InfeasibleError: it does not fit the memory.
+        StorageError: peers do not see the same checkpoint.
     """
     import torch
 
@@ -108,12 +113,20 @@ def retrain(job: RetrainJob) -> Generator[dict[str, int], None, Retrained]:
         precision=job.precision,
         checkpoint=Path(job.directory) / CHECKPOINT,
         start_weights=job.start_weights.get((settings.backbone, settings.weights)),
+        peers=peers,
     )
+    is_main = peers is None or peers.is_main
+    if peers is not None:
+        peers.require_same(trainer.images_seen, f"images trained by the checkpoint in {job.directory}")
     curve = _Curve(Path(job.directory) / "curve.json", job.objective, data.val)
     yield {"images": trainer.images_seen}
     for result in trainer.run(evaluation_points(job.images)):
-        curve.add(result)
+        if is_main:
+            curve.add(result)
         yield {"images": result.images}
+    if not is_main:
+        answers_n, size = result.probabilities_n, trainer.num_parameters
+        return Retrained(probabilities_n=answers_n, value=math.nan, curve=[], num_parameters=size)  # the main one's counts
     exported = export_trained(
         Path(job.directory) / EXPORT,
         trainer,

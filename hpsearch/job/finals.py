@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.execute.group_call import call_on_group
 from hpsearch.execute.worker_call import call_on_worker
 from hpsearch.execute.worker_pool import Call, call_in_pool
 from hpsearch.final.assess import AssessJob, Assessment, assess
@@ -21,10 +23,12 @@ from hpsearch.judge.objectives import sampling_error
 from hpsearch.judge.scores import split_result
 from hpsearch.layout import MODEL_DESCRIPTION
 from hpsearch.search.types import Outcome, TrialState
-from hpsearch.train.settings import trial_seed
+from hpsearch.train.settings import settings_from, trial_seed
 
 CHOSEN_ON_VAL = "the configuration was chosen on these images, so this score is a little too good; its weights never saw them"
 """Note beside the validation scores."""
+MIN_IMAGES_OF_WORKER = 8
+"""Of a batch, where several workers train together: batch-norm statistics of fewer are too rough."""
 TRAINED_ON_ALL = "they are scored by the winner as trained without them, the exported model was then trained on them too"
 """Added where `final.train_on` is `all`."""
 
@@ -207,7 +211,11 @@ class Finals:
             directory=str((self.layout.retrain / f"trial-{best.number}-all").resolve()),
         )
         if finished(job) is None:
-            call_on_worker(retrain, {"job": job}, resources=whole, on_progress=lambda done: self._show_training(None, done))
+            workers = min(
+                self.inputs.config.final.retrain_workers, settings_from(best.params).batch_size // MIN_IMAGES_OF_WORKER
+            )
+            call = call_on_worker if workers <= 1 else functools.partial(call_on_group, num_workers=workers)
+            call(retrain, {"job": job}, resources=whole, on_progress=lambda done: self._show_training(None, done))
         return Path(job.directory) / EXPORT
 
     def _job(self, training: Training) -> RetrainJob:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.config import identity
 from hpsearch.data.cache_files import estimated_bytes
+from hpsearch.data.remote import is_remote
 from hpsearch.data.training_data import open_training_data
 from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED, NoUsableTrialError
 from hpsearch.execute.checkpoints import CheckpointKeeper
@@ -148,7 +149,7 @@ class Run:
         """Every node before anything is read or trained, so that what is missing ends the run in seconds."""
         paths = (*self.inputs.dataset.train.paths, *self.inputs.dataset.val.paths)
         needs = NodeNeeds(
-            images=some_of(paths),
+            images=() if is_remote(self.inputs.dataset.source) else some_of(paths),
             cache_dir=str(cache_directory(self.config.data)),
             cache_bytes_by_px={px: estimated_bytes(len(paths), px) for px in self.inputs.stored_px_by_size().values()},
         )

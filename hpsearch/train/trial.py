@@ -38,6 +38,7 @@ from hpsearch.train.evaluate import predict_probabilities
 from hpsearch.train.gradients import GradientComputer
 from hpsearch.train.loss import loss_of
 from hpsearch.train.optimise import clip_gradients, learning_rate, make_optimizer, set_learning_rate
+from hpsearch.train.peers import Peers, SharedGradients
 from hpsearch.train.precision import compute_type, tune_device
 from hpsearch.train.result import RungResult, packed, unpacked
 from hpsearch.train.settings import TrialSettings, full_budget
@@ -77,10 +78,12 @@ class TrialTrainer:
         checkpoint: Path | None = None,
         start_weights: WeightsSource | None = None,
         on_progress: OnProgress | None = None,
+        peers: Peers | None = None,
     ) -> None:
         """Builds the network, and goes on from `checkpoint` where it holds this configuration with this seed.
 
         `start_weights` says where the weights of `settings.weights` lie; None: they are looked for on this machine.
+        `peers`: this process trains with others, see `Peers`; only the main one writes checkpoints.
 
         Raises:
             InputError: unknown backbone or augmentation, or start weights that cannot be had.
@@ -94,6 +97,7 @@ class TrialTrainer:
         self._checkpoint = checkpoint
         self._start_weights = start_weights
         self._on_progress = on_progress
+        self._peers = peers
         self._batch_size = settings.batch_size
         self._num_steps = math.ceil(full_budget(settings, len(data.train)) / self._batch_size)
         self._step = 0
@@ -114,13 +118,14 @@ class TrialTrainer:
         self._optimizer = make_optimizer(self._network, self.settings)
         decay = self.settings.ema_decay
         self._average = None if decay is None else MovingAverage(self._network, decay)
-        self._gradients = GradientComputer(
+        own = GradientComputer(
             self._network,
             functools.partial(build_labelled(self.settings.augment, self._augmentation), seed=self._seed),
             loss_of(self.settings),
             micro_batch=self._batch_size,
             dtype=self._dtype,
         )
+        self._gradients = own if self._peers is None else SharedGradients(own, self._network, self._peers)
 
     @property
     def images_seen(self) -> int:
@@ -208,8 +213,9 @@ class TrialTrainer:
 
     def _take_step(self, images_bchw: Tensor, labels_b: Tensor, first: int) -> Tensor:
         rate = self._rate(self._step)
-        # Dropout depends on seed and step alone, so that a checkpoint needs no random state.
-        torch.manual_seed((self._seed * 1_000_003 + self._step) % 2**63)
+        # Dropout depends on seed, step and peer alone, so that a checkpoint needs no random state.
+        rank = self._peers.rank if self._peers else 0
+        torch.manual_seed((self._seed * 1_000_003 + self._step + (rank << 48)) % 2**63)
         loss = self._gradients(images_bchw, labels_b, first)
         clip_gradients(self._network, self.settings.gradient_clip)
         set_learning_rate(self._optimizer, rate)
@@ -230,7 +236,7 @@ class TrialTrainer:
             )
 
     def _write_checkpoint(self) -> None:
-        if self._checkpoint is None or self._last is None:
+        if self._checkpoint is None or self._last is None or (self._peers is not None and not self._peers.is_main):
             return
         state = {
             "step": self._step,

@@ -108,7 +108,8 @@ def test_wrong_token_is_a_clear_error(nodes: TwoNodes) -> None:
 
 def test_node_and_then_the_driver_are_lost_and_the_other_node_ends_the_study(nodes: TwoNodes, tmp_path: Path) -> None:
     log, run_dir = tmp_path / "driver.log", nodes.shared / "runs" / "study"
-    driver = nodes.start(1, log, *job("--trials", 10))
+    more = ["--trials", 10, "--set", "fixed.batch_size=16", "final.retrain_workers=2"]
+    driver = nodes.start(1, log, *job(*more))
     wait_for(lambda: len(events_of(run_dir, "rung")) >= 3, driver, log)
     nodes.kill_node(2)
     # Ray takes some 20 s to see it; a machine that came back before that would find its own old sockets.
@@ -120,13 +121,14 @@ def test_node_and_then_the_driver_are_lost_and_the_other_node_ends_the_study(nod
     # The other machine comes back, with the code this time, and takes over.
     subprocess.run(["cp", "-r", str(CHECKOUT / "hpsearch"), str(CHECKOUT / "search_spaces"), str(nodes.shared)], check=True)
     nodes.start_ray(2)
-    nodes.run(2, *job("--trials", 10), code="/mnt")
+    nodes.run(2, *job(*more), code="/mnt")
     result = json.loads((run_dir / "result.json").read_text())
     assert result["status"] == "done"
     assert sum(result["trials"].values()) == 10
     assert result["trials"]["failed"] == 0
     reached = Counter((event["trial"], event["images"]) for event in events_of(run_dir, "rung"))
     assert set(reached.values()) == {1}, "a journaled rung was trained again"
+    assert "retrain: 2 workers together" in (run_dir / "hpsearch.log").read_text()
 
 
 def test_submitted_job_ships_the_code_and_ends_with_its_outcome(machines: TwoNodes) -> None:
