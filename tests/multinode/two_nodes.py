@@ -11,10 +11,8 @@ Needs root; where that is not there `why_not` says so.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -103,11 +101,6 @@ class TwoNodes:
         """Runs `words` on `node` to their end."""
         return _run(*self.command(node, *words, **options), expect=expect)
 
-    def start(self, node: int, log: Path, *words: object, **options: str) -> subprocess.Popen[bytes]:
-        """Begins `words` on `node`; what they say goes to `log`."""
-        with log.open("wb") as stream:
-            return subprocess.Popen(self.command(node, *words, **options), stdout=stream, stderr=subprocess.STDOUT)
-
     def start_ray(self, node: int, *, dashboard: bool = False) -> None:
         """Starts the head on node 1, a worker of it on node 2; one core each."""
         head = ["--head", f"--port={PORT}", f"--include-dashboard={str(dashboard).lower()}"]
@@ -116,24 +109,10 @@ class TwoNodes:
         # Not with the checkout's code on its path: workers get what the driver ships.
         self.run(node, "ray", "start", *role, *own, "--disable-usage-stats", code="")
 
-    def kill_node(self, node: int) -> None:
-        """Pulls the plug: every process of the node is gone, its mounts and its address stay."""
-        holder = self._holders[node]
-        for pid in (int(entry.name) for entry in Path("/proc").glob("[0-9]*")):
-            with contextlib.suppress(OSError):
-                if pid != holder and _network(pid) == _network(holder):
-                    os.kill(pid, signal.SIGKILL)
-
     def close(self) -> None:
         """Ends everything."""
         self._keeper.kill()
         self._keeper.wait()
-
-
-def kill_command(process: subprocess.Popen[bytes]) -> None:
-    """Kills what `start` began: the command itself, not the nsenter before it."""
-    os.kill(_child(process.pid), signal.SIGKILL)
-    process.wait()
 
 
 def _installed() -> list[Path]:
