@@ -107,6 +107,7 @@ def test_a_network_learns(data: TrainingData) -> None:
         {},
         {"ema_decay": 0.9, "gradient_clip": 1.0, "balance": 0.5, "label_smoothing": 0.1},
         {"optimizer": "sgd", "backbone": "test_vit", "drop_path": 0.3},
+        {"layer_decay": 0.7, "focal_gamma": 1.0, "augment": {"selfblend": {"p": 0.5}, "mixup": {"alpha": 0.4}}},
     ],
 )
 def test_a_resumed_trial_is_bit_equal_to_one_that_never_stopped(data: TrainingData, tmp_path: Path, changes: dict) -> None:

@@ -15,6 +15,7 @@ from hpsearch.execute.session import Ending
 from hpsearch.final.export import read_description
 from hpsearch.job.inputs import Inputs, read_dataset
 from hpsearch.job.phases import Run
+from hpsearch.job.start_weights import check_start_weights
 from hpsearch.layout import MODEL_DESCRIPTION
 from hpsearch.search.space import Space
 from hpsearch.search.types import Outcome, TrialState
@@ -45,6 +46,7 @@ def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs
     import_plugins(config.plugins)
     params = {**description.params, "images_per_trial": description.images_trained, **fixed}
     space = Space.from_dict({"fixed": params, "start": [{}]}, TrainVocabulary())
+    check_start_weights(space, config.train.weights_policy)
     images = int(params["images_per_trial"])
     return Inputs(
         config=config,
