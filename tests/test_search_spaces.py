@@ -49,7 +49,11 @@ def test_a_start_point_augments_at_its_own_size(file: Path, number: int) -> None
     assert augmentation(images_bchw, 0, 0).shape == (2, 3, settings.image_px, settings.image_px)
 
 
-@pytest.mark.parametrize(("file", "number"), STARTS, ids=lambda part: part.stem if isinstance(part, Path) else str(part))
+@pytest.mark.parametrize(
+    ("file", "number"),
+    [pytest.param(*start, marks=pytest.mark.slow if start[0].stem == "large" else ()) for start in STARTS],
+    ids=lambda part: part.stem if isinstance(part, Path) else str(part),
+)
 def test_a_start_point_trains_on_tiny_images(file: Path, number: int) -> None:
     params = {**start_of(file, number), "image_px": 64, "batch_size": 4, "images_per_trial": 4, "weights": "none"}
     random = np.random.default_rng(0)
