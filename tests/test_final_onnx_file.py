@@ -1,5 +1,6 @@
 """`model.onnx` gives torch's answers on image files, for every rule of crop, or is not written at all."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image, ImageOps
 
 import hpsearch
 from hpsearch.final import onnx_file
-from hpsearch.final.onnx_file import OnnxError, evaluation_matrix, write_onnx
+from hpsearch.final.onnx_file import TOLERANCE, OnnxError, matrix_of, write_onnx
 from hpsearch.train.augment import build_augmentation
 from tests.exported import make_export
 from tests.small_set import write_images
@@ -44,15 +45,25 @@ def test_onnxruntime_gives_torchs_answers_for_a_batch_of_any_size(tmp_path: Path
 def test_one_matrix_for_both_sides_is_what_evaluation_does(crop: dict[str, object], stored_px: int) -> None:
     augmentation = build_augmentation({"crop": crop}, 32)
     images_bchw = torch.rand(2, 3, stored_px, stored_px, generator=torch.Generator().manual_seed(0))
-    matrix_oh = evaluation_matrix(augmentation, stored_px)
+    matrix_oh = matrix_of(augmentation.evaluation, stored_px)
     torch.testing.assert_close(
         matrix_oh @ images_bchw @ matrix_oh.T, augmentation.evaluation(images_bchw), atol=1e-5, rtol=0, check_stride=False
     )
 
 
+@pytest.mark.slow
+def test_the_views_that_a_model_averages_are_in_the_graph(tmp_path: Path, paths: list[str]) -> None:
+    make_export(tmp_path, augment__crop__mode="ratio", augment__crop__ratio=1.25)
+    alone = hpsearch.load(tmp_path, "cpu").score(paths[0])
+    description = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**description, "views": "flip_crops"}))
+    assert write_onnx(tmp_path, paths).largest_difference < TOLERANCE
+    assert abs(hpsearch.load(tmp_path, "cpu").score(paths[0]) - alone) > 2 * TOLERANCE
+
+
 def test_a_file_whose_answers_differ_is_not_kept(tmp_path: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     make_export(tmp_path)
-    monkeypatch.setattr(onnx_file, "evaluation_matrix", lambda augmentation, px: torch.full((32, px), 1 / px))
+    monkeypatch.setattr(onnx_file, "matrix_of", lambda change, px: torch.full((32, px), 1 / px))
     with pytest.raises(OnnxError, match=r"differ by .* in P\(deepfake\); at most 0\.001"):
         write_onnx(tmp_path, paths)
     assert not (tmp_path / "model.onnx").exists()

@@ -1,9 +1,10 @@
 """`model.onnx`: an exported detector for other runtimes, checked against torch before it is kept.
 
 The graph takes pixels as they come from a file, resized and cropped to a square, and gives P(deepfake): scaling, the
-evaluation's crop, normalisation and softmax are inside, so that nothing has to be done alike in a second program.
+evaluation's crop, normalisation, softmax and the mean over views are inside, so that nothing has to be done alike in a second
+program.
 
-Legend: b images, c colours, h and w pixels of the stored square, o pixels of what the network sees, k classes.
+Legend: b images, c colours, h and w pixels of the stored square, o and p pixels of another square, k classes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,12 +25,12 @@ from hpsearch.data.decode import readable_images
 from hpsearch.errors import HpsearchError
 from hpsearch.files import replacing
 from hpsearch.final.scorer import Scorer
+from hpsearch.judge.views import SINGLE_VIEWS, view
 from hpsearch.layout import MODEL_ONNX
+from hpsearch.train.augment.sampling import resized
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from hpsearch.train.augment import Augmentation
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 INPUT, OUTPUT = "pixels", "p_deepfake"
@@ -75,36 +76,46 @@ def write_onnx(directory: Path, paths: Sequence[str]) -> OnnxCheck:
     if not images:
         raise OnnxError("none of the images can be read, so model.onnx cannot be checked against torch.")
     with replacing(directory / MODEL_ONNX) as partial:
-        _export(_Scoring(scorer.model, scorer.augmentation, px), px, partial)
+        _export(_Scoring(scorer), px, partial)
         return _compared(scorer, partial, np.stack(images))
 
 
 class _Scoring(nn.Module):
-    """uint8 pixels (b, h, w, c) to P(deepfake) (b,)."""
+    """uint8 pixels (b, h, w, c) to P(deepfake) (b,), averaged over the views that the model is used with."""
 
-    resampling_oh: Tensor
+    evaluation_oh: Tensor
 
-    def __init__(self, model: nn.Module, augmentation: Augmentation, stored_px: int) -> None:
+    def __init__(self, scorer: Scorer) -> None:
         super().__init__()
-        self.model = model
-        self.register_buffer("resampling_oh", evaluation_matrix(augmentation, stored_px))
-        side = augmentation.image_px
-        self._is_whole = side == stored_px and bool(torch.equal(self.resampling_oh, torch.eye(side)))
+        self.model = scorer.model
+        self._views = SINGLE_VIEWS[scorer.description.views]
+        self._px = scorer.augmentation.cache_px
+        stored_bchw = torch.empty(1, 3, scorer.description.stored_px, scorer.description.stored_px)
+        for side in {view(stored_bchw, name).shape[-1] for name in self._views} - {self._px}:
+            self.register_buffer(f"resizing_{side}", matrix_of(lambda images_bchw: resized(images_bchw, self._px), side))
+        self.register_buffer("evaluation_oh", matrix_of(scorer.augmentation.evaluation, self._px))
 
     def forward(self, pixels_bhwc: Tensor) -> Tensor:
-        images_bchw = pixels_bhwc.permute(0, 3, 1, 2).float() / 255
-        if not self._is_whole:
-            images_bchw = (self.resampling_oh @ images_bchw @ self.resampling_oh.T).clamp(0, 1)
-        return torch.softmax(self.model(images_bchw), dim=1)[:, 1]
+        images_bchw = pixels_bhwc.permute(0, 3, 1, 2).float()
+        answers = [self._answer(view(images_bchw, name)) for name in self._views]
+        return torch.stack(answers).mean(dim=0)
+
+    def _answer(self, images_bchw: Tensor) -> Tensor:
+        side = images_bchw.shape[-1]
+        if side != self._px:
+            resizing_ph = self.get_buffer(f"resizing_{side}")
+            images_bchw = (resizing_ph @ images_bchw @ resizing_ph.T).round()  # Stored images keep their 8 bits.
+        seen_bchw = (self.evaluation_oh @ (images_bchw / 255) @ self.evaluation_oh.T).clamp(0, 1)
+        return torch.softmax(self.model(seen_bchw), dim=1)[:, 1]
 
 
-def evaluation_matrix(augmentation: Augmentation, stored_px: int) -> Tensor:
-    """What evaluation does along one side, (o, h): cropping and resampling are linear, and the same along both sides.
+def matrix_of(change: Callable[[Tensor], Tensor], side: int) -> Tensor:
+    """What `change` does along one side of square images, (o, h): linear, and the same along both sides.
 
     Column i is read off an image of which row i alone is white.
     """
-    rows_bchw = torch.eye(stored_px)[:, None, :, None].expand(stored_px, 3, stored_px, stored_px)
-    columns_ho = torch.cat([augmentation.evaluation(row_bchw[None])[:, 0, :, 0] for row_bchw in rows_bchw])
+    rows_bchw = torch.eye(side)[:, None, :, None].expand(side, 3, side, side)
+    columns_ho = torch.cat([change(row_bchw[None])[:, 0, :, 0] for row_bchw in rows_bchw])
     return columns_ho.T.contiguous()
 
 
@@ -149,7 +160,7 @@ def _compared(scorer: Scorer, file: Path, pixels_bhwc: NDArray[np.uint8]) -> Onn
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     theirs_n = session.run([OUTPUT], {INPUT: pixels_bhwc})[0]
     first = session.run([OUTPUT], {INPUT: pixels_bhwc[:1]})[0]
-    ours_n = scorer.probabilities_of(torch.from_numpy(pixels_bhwc))
+    ours_n = scorer.scored(torch.from_numpy(pixels_bhwc))
     largest = float(max(np.abs(theirs_n - ours_n).max(), np.abs(first - ours_n[:1]).max()))
     if not largest <= TOLERANCE:
         raise OnnxError(f"onnxruntime and torch differ by {largest:.2g} in P(deepfake); at most {TOLERANCE:g} is accepted.")

@@ -97,7 +97,7 @@ class Scorer:
             UnreadableImageError: it cannot be decoded.
         """
         pixels_hwc = decode(str(path), self.description.stored_px)
-        return float(self._scored(torch.tensor(pixels_hwc)[None])[0])
+        return float(self.scored(torch.tensor(pixels_hwc)[None])[0])
 
     def probabilities(
         self,
@@ -119,7 +119,7 @@ class Scorer:
         num_done = 0
         for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers):
             if rows:
-                probabilities_n[rows] = self._scored(pixels_bhwc)
+                probabilities_n[rows] = self.scored(pixels_bhwc)
             unreadable += failed
             num_done += len(rows) + len(failed)
             on_progress(num_done, len(paths))
@@ -153,7 +153,8 @@ class Scorer:
             parts.append(self._averaged(given_bchw, views).cpu().numpy())
         return np.concatenate(parts)
 
-    def _scored(self, pixels_bhwc: Tensor) -> NDArray[np.float64]:
+    def scored(self, pixels_bhwc: Tensor) -> NDArray[np.float64]:
+        """P(deepfake) of decoded images (uint8 RGB squares of `description.stored_px`), averaged over its views; shape (b,)."""
         images_bchw = pixels_bhwc.to(self.device).permute(0, 3, 1, 2)
         scored_b: NDArray[np.float64] = self._averaged(images_bchw, SINGLE_VIEWS[self.description.views]).cpu().numpy()
         return scored_b
