@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 import hpsearch
 from hpsearch.final import onnx_file
-from hpsearch.final.onnx_file import TOLERANCE, OnnxError, matrix_of, write_onnx
+from hpsearch.final.onnx_file import OnnxError, matrix_of, write_onnx
 from hpsearch.train.augment import build_augmentation
 from tests.exported import make_export
 from tests.small_set import write_images
@@ -57,14 +57,14 @@ def test_the_views_that_a_model_averages_are_in_the_graph(tmp_path: Path, paths:
     alone = hpsearch.load(tmp_path, "cpu").score(paths[0])
     description = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps({**description, "views": "flip_crops"}))
-    assert write_onnx(tmp_path, paths).largest_difference < TOLERANCE
-    assert abs(hpsearch.load(tmp_path, "cpu").score(paths[0]) - alone) > 2 * TOLERANCE
+    check = write_onnx(tmp_path, paths)
+    assert abs(hpsearch.load(tmp_path, "cpu").score(paths[0]) - alone) > 3 * check.largest_difference
 
 
 def test_a_file_whose_answers_differ_is_not_kept(tmp_path: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     make_export(tmp_path)
     monkeypatch.setattr(onnx_file, "matrix_of", lambda change, px: torch.full((32, px), 1 / px))
-    with pytest.raises(OnnxError, match=r"differ by .* in P\(deepfake\); at most 0\.001"):
+    with pytest.raises(OnnxError, match=r"differ by .* in P\(deepfake\); at most 0\.005"):
         write_onnx(tmp_path, paths)
     assert not (tmp_path / "model.onnx").exists()
 

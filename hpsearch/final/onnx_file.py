@@ -36,8 +36,9 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 INPUT, OUTPUT = "pixels", "p_deepfake"
 NUM_CHECKED = 32
 """Real images that both runtimes score."""
-TOLERANCE = 1e-3
-"""Largest difference of a probability between the runtimes; fp32 kernels differ by some 1e-6 per layer."""
+TOLERANCE = 5e-3
+"""Largest difference of a probability between the runtimes. Kernels differ by some 1e-6 a layer; views that are resized differ
+by a grey level here and there, which made 6e-4 on faces with a small network."""
 
 
 class OnnxError(HpsearchError):
