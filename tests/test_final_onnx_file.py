@@ -56,7 +56,7 @@ def test_the_views_that_a_model_averages_are_in_the_graph(tmp_path: Path, paths:
     make_export(tmp_path, augment__crop__mode="ratio", augment__crop__ratio=1.25)
     alone = hpsearch.load(tmp_path, "cpu").score(paths[0])
     description = json.loads((tmp_path / "model.json").read_text())
-    (tmp_path / "model.json").write_text(json.dumps({**description, "views": "flip_crops"}))
+    (tmp_path / "model.json").write_text(json.dumps({**description, "views": "flip"}))
     check = write_onnx(tmp_path, paths)
     assert abs(hpsearch.load(tmp_path, "cpu").score(paths[0]) - alone) > 3 * check.largest_difference
 
