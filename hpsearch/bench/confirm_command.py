@@ -20,7 +20,6 @@ from hpsearch.errors import InputError
 from hpsearch.final.finalists import Confirmation, Finalists
 from hpsearch.search.simulator import simulate
 from hpsearch.search.space import Space
-from hpsearch.search.types import Outcome
 
 FRESH = 10_007
 """Seeds of fresh trainings begin here."""
@@ -63,6 +62,9 @@ def add_confirm(commands: argparse._SubParsersAction[Parser]) -> None:
 def _confirm(arguments: argparse.Namespace) -> str:
     if not 1 <= arguments.tables <= len(TABLES):
         raise InputError(f"--tables {arguments.tables}: there are 1 to {len(TABLES)}.")
+    for name in ("seeds", "budget", "finalists", "repeats"):
+        if getattr(arguments, name) < 1:
+            raise InputError(f"--{name} {getattr(arguments, name)}: must be at least 1.")
     studies = []
     for table in range(arguments.tables):
         for seed in range(arguments.seeds):
@@ -82,19 +84,18 @@ def _confirm(arguments: argparse.Namespace) -> str:
 
 def run_study(table: int, seed: int, *, budget: int, sampler: str, num_finalists: int, max_repeats: int) -> ConfirmedStudy:
     """Searches one table and confirms its best trials as a run does."""
+    from hpsearch.job.finals import candidates  # loads torch, which `--help` can do without
+
     task = TableTask(table)
     engine = make_engine(sampler, Space.from_dict(task.space), seed=seed * 100_003 + table)
     simulate(engine, evaluator(task, seed), num_workers=NUM_WORKERS, budget_images=budget * NUM_STEPS)
-    completed = [trial for trial in engine.study.trials.values() if trial.outcome is Outcome.COMPLETED]
-    best = sorted(completed, key=lambda trial: (-trial.values[NUM_STEPS], trial.number))[:num_finalists]
-    finalists = Finalists(
-        [(trial.number, trial.values[NUM_STEPS]) for trial in best], sampling_error=task.noise, max_repeats=max_repeats
-    )
+    best = candidates(engine.study)[:num_finalists]
+    finalists = Finalists([(trial.number, trial.value) for trial in best], sampling_error=task.noise, max_repeats=max_repeats)
     while (training := finalists.next()) is not None:
         fresh = FRESH * (seed + 1) + training.trial * max_repeats + training.repeat
         finalists.add(training, float(task.curve(engine.study.trials[training.trial].params, fresh)[-1]))
     confirmation = finalists.confirmation()
-    assert confirmation is not None, "a budget of one full training completes a trial"
+    assert confirmation is not None, "a budget of one full training brings a trial to a rung"
     worth = {trial.number: task.worth(trial.params) for trial in best}
     return _compared(task, confirmation, worth)
 
