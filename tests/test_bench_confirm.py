@@ -1,7 +1,7 @@
 import pytest
 
 from hpsearch.bench.__main__ import main
-from hpsearch.bench.confirm_command import run_study
+from hpsearch.bench.confirmed_study import run_study
 
 
 def test_fresh_seeds_take_away_optimism_on_average() -> None:

@@ -13,14 +13,15 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.bench.curve_tasks import CurveTask
+from hpsearch.bench.methods import OWN, RAY
 from hpsearch.bench.table_tasks import TABLES, TableTask
-from hpsearch.config import Params, Sampler
+from hpsearch.config import Params
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.simulator import simulate
@@ -32,14 +33,6 @@ NUM_STEPS = 27
 ETA = 3.0
 RUNGS = (1, 3, 9, 27)
 """Rungs of our own methods; 1 is also the grace period that Ray's scheduler has by default."""
-RAY = "ray"
-"""The method that others are compared with."""
-PEERS = (RAY, "full", "one-step")
-"""Ray's recipe; random configurations trained in full; random ones trained for one step, the best of them kept."""
-OWN = get_args(Sampler)
-"""Our engine with each of its samplers."""
-SUITES = ("ftpfn", "tables")
-"""Learning curves of the FT-PFN prior; real final values of NAS-Bench-201, FCNet and HPOBench."""
 VERSION = 1
 """Of tasks and simulation; results of another version are not used again."""
 

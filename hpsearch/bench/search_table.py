@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.bench.search_quality import RAY, Case, Results
+from hpsearch.bench.methods import RAY
+from hpsearch.bench.search_quality import Case, Results
 from hpsearch.config import SearchConfig
 
 POOLED = "all"
