@@ -21,6 +21,7 @@ from hpsearch.final.retrain import EXPORT, Retrained, RetrainJob, finished, retr
 from hpsearch.job.inputs import cache_directory, num_cores
 from hpsearch.judge.objectives import sampling_error
 from hpsearch.judge.scores import split_result
+from hpsearch.judge.views import SINGLE_VIEWS, Views
 from hpsearch.layout import MODEL_DESCRIPTION
 from hpsearch.search.types import Outcome, TrialState
 from hpsearch.train.settings import settings_from, trial_seed
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
     from hpsearch.search.fold import Study
 
 
-def val_note(*, trained_on_all: bool) -> str:
+def val_note(views: Views, *, trained_on_all: bool) -> str:
     """What a reader must know of the scores on the validation images."""
-    return f"{CHOSEN_ON_VAL}; {TRAINED_ON_ALL}" if trained_on_all else CHOSEN_ON_VAL
+    notes = [CHOSEN_ON_VAL]
+    if views != "none":
+        notes.append(f"answers are means over {len(SINGLE_VIEWS[views])} views of an image, chosen on them likewise")
+    return "; ".join([*notes, TRAINED_ON_ALL] if trained_on_all else notes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -121,7 +125,7 @@ class Finals:
         if on_all:
             with self.phase("training on all images", whole.gpus):
                 export = self._trained_on_all(best, whole)
-        scores = split_result(assessment.labels_n, assessment.val_n, note=val_note(trained_on_all=on_all))
+        scores = split_result(assessment.labels_n, assessment.val_n, note=val_note(assessment.views, trained_on_all=on_all))
         publish_export(export.resolve(), self.layout.best, views=assessment.views, val=dict(scores))
         return Final(
             best=best,

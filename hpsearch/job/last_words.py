@@ -46,8 +46,8 @@ def _confirmation(found: ConfirmationResult) -> list[str]:
         return []
     seeds = f"{len(winner['values'])} fresh seed{'s' if len(winner['values']) > 1 else ''}"
     lines = [
-        f"  in the search {winner['first_score']:.4f}, with {seeds} {winner['mean']:.4f}: too good by {found['optimism']:+.4f} "
-        f"(noise of one training {found['noise']:.4f})"
+        f"  in the search {winner['first_score']:.4f}, with {seeds} {winner['mean']:.4f} (a single view of each image): "
+        f"too good by {found['optimism']:+.4f} (noise of one training {found['noise']:.4f})"
     ]
     if len(found["finalists"]) > 1:
         first = found["finalists"][0]["trial"]

@@ -125,7 +125,7 @@ class Record:
             backbone=str(final.best.params["backbone"]),
             num_parameters=final.retrained.num_parameters,
         )
-        note = val_note(trained_on_all=final.trained_on_all)
+        note = val_note(assessment.views, trained_on_all=final.trained_on_all)
         result["val"] = split_result(val.labels_n, assessment.val_n, note=note)
         result["retrain"] = cast("list[RetrainRung]", final.retrained.curve)
         result.update(final_figures(final, val))
