@@ -122,6 +122,7 @@ def test_the_export_comes_with_onnx_a_card_and_pictures_of_its_mistakes(study: P
     assert page.count("data:image/jpeg;base64,") == 48
 
 
+@pytest.mark.slow
 def test_the_model_can_be_trained_again_without_a_search(study: Path, here: Path) -> None:
     words = ["--retrain", study / "best" / "model.json", "--data", here / "data", "--out", here, "--name", "again"]
     said = hpsearch("run", *words)
@@ -183,6 +184,7 @@ def test_a_greater_budget_continues_the_same_study(study: Path, here: Path) -> N
     assert len(rungs) == len(set(rungs))
 
 
+@pytest.mark.slow
 def test_a_warm_start_tells_the_sampler_of_an_earlier_study(study: Path, here: Path) -> None:
     again = [option if option != "study" else "warm" for option in options(here, "--trials", 1)]
     said = hpsearch("run", *again, "--display", "plain", "--warm-start", study)
@@ -237,6 +239,7 @@ def test_a_holdout_is_scored_once_and_a_shift_split_is_compared_on(here: Path) -
     assert any(event["value"] != event["metrics"]["auc"] for event in rungs)
 
 
+@pytest.mark.slow
 def test_finalists_are_trained_again_with_fresh_seeds_and_never_twice(here: Path) -> None:
     settings = ["search.num_rungs=1", "final.reserve_fraction=0.5"]
     words = ["--data", here / "data", "--space", here / "space.yaml", "--out", here, "--name", "finals", "--trials", 4]
