@@ -140,7 +140,7 @@ def val_auc(model: torch.nn.Module, images: LabelledImages) -> float:
 def test_a_small_network_learns_it_but_not_perfectly(data: Dataset, tmp_path: Path) -> None:
     opened = open_training_data(data, px=64, cache_dir=tmp_path, num_workers=2, max_unreadable_fraction=0)
     torch.manual_seed(0)
-    model = SmallNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = SmallNetwork().to(memory_format=torch.channels_last)
     steps = 400
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)

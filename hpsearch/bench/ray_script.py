@@ -82,7 +82,7 @@ def train(config: dict[str, Any], trainee: Trainee) -> None:
                 logits_bk = model(images_bchw.to(device))
                 loss = F.cross_entropy(logits_bk, labels_b.to(device), label_smoothing=settings.label_smoothing)
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(loss)
                 optimizer.step()
                 schedule.step()
                 count.write(f"{len(labels_b)}\n")

@@ -146,7 +146,7 @@ def _evaluation_ways(
 def _resident_training(settings: TrialSettings, images_bchw: Tensor, labels_b: Tensor, augment: Augment) -> Measurement:
     """Training steps on one batch that stays where it is."""
     device = images_bchw.device
-    model = build(model_spec(settings)).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    model = build(model_spec(settings)).to(device).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model, settings)
     gradients = GradientComputer(
         model,
@@ -168,7 +168,7 @@ def _resident_evaluation(settings: TrialSettings, images_bchw: Tensor, prepare: 
     """Predictions for one batch that stays where it is."""
     device = images_bchw.device
     dtype = compute_type("auto", device)
-    model = build(model_spec(settings)).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    model = build(model_spec(settings)).to(device).to(memory_format=torch.channels_last).eval()
 
     @torch.inference_mode()
     def step() -> None:

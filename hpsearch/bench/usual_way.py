@@ -86,7 +86,7 @@ class UsualTraining:
     def _step(self, images_bchw: Tensor, labels_b: Tensor) -> None:
         loss = F.cross_entropy(self._model(images_bchw), labels_b)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self._optimizer.step()
 
 

@@ -140,7 +140,7 @@ class _Copier:
     def __init__(self, images: LabelledImages, batch_size: int, device: torch.device) -> None:
         self._images = images
         self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
         self._buffers = itertools.cycle([_pinned_buffer(images, batch_size), _pinned_buffer(images, batch_size)])
 
     def copied(self, positions: Positions) -> _Copied:
@@ -151,7 +151,7 @@ class _Copier:
         buffer_free.synchronize()
         rows = self._images.indices_n[positions_b]
         np.take(np.asarray(self._images.images_nhwc), rows, axis=0, out=images_bhwc.numpy()[:size], mode="clip")
-        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch gives it no types
         with torch.cuda.stream(self._stream):
             on_gpu = images_bhwc[:size].to(self._device, non_blocking=True)
             buffer_free.record(self._stream)
@@ -161,7 +161,7 @@ class _Copier:
 
 def _pinned_buffer(images: LabelledImages, batch_size: int) -> tuple[Tensor, torch.cuda.Event]:
     images_bhwc = torch.empty((batch_size, *images.images_nhwc.shape[1:]), dtype=torch.uint8, pin_memory=True)
-    return images_bhwc, torch.cuda.Event()  # type: ignore[no-untyped-call]
+    return images_bhwc, torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch gives it no types
 
 
 def _in_background(source: Iterable[T]) -> Generator[T]:

@@ -67,9 +67,14 @@ def live_nodes() -> list[NodeResources]:
             cpus=float(node["Resources"].get("CPU", 0)),
             gpus=float(node["Resources"].get("GPU", 0)),
         )
-        for node in ray.nodes()  # type: ignore[no-untyped-call]
-        if node["Alive"]
+        for node in alive()
     ]
+
+
+def alive() -> list[dict[str, Any]]:
+    """Ray's own description of the live nodes."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's own has no types
+    return [node for node in nodes if node["Alive"]]
 
 
 def connect(address: str, *, tune_dir: Path, plugins: Sequence[str] = ()) -> Cluster:

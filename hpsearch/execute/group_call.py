@@ -145,13 +145,13 @@ class _Member:
 
     def address(self) -> str:
         """Where the others could reach this one: a port that is free now."""
-        host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call] # Ray's own has no types
+        host = _own_address()
         with socket.create_server((host, 0)) as server:
             return f"{host}:{server.getsockname()[1]}"
 
     def join(self, function: Callable[..., Generator[Progress, None, Any]], kwargs: dict[str, Any], place: Any) -> None:
         """Waits for the others and prepares the function."""
-        _use_network_of(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call] # Ray's own has no types
+        _use_network_of(_own_address())
         self._steps = function(**kwargs, peers=Peers.join(**place))
 
     def advance(self) -> Progress | Finished:
@@ -160,6 +160,11 @@ class _Member:
             return next(self._steps)
         except StopIteration as end:
             return Finished(end.value)
+
+
+def _own_address() -> str:
+    """Of this node, as Ray knows it."""
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]  # Ray's own has no types
 
 
 def _use_network_of(host: str) -> None:

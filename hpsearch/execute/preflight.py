@@ -13,6 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpsearch.errors import ClusterError, StorageError
+from hpsearch.execute.connect import alive
 from hpsearch.execute.messages import last_line
 from hpsearch.execute.node_probe import NodeNeeds, NodeProbe, Versions, marker_name, own_versions, probe_node
 
@@ -74,7 +75,7 @@ def check_nodes(directory: Path, needs: NodeNeeds | None = None) -> list[NodePro
 
 
 def _asked(probe_dir: Path, secret: str, needs: NodeNeeds | None) -> list[NodeProbe]:
-    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    nodes = alive()
     probe: Any = ray.remote(probe_node)
     pending = {}
     for node in nodes:

@@ -129,13 +129,6 @@ class Scorer:
         """What the model sees of decoded images (uint8 RGB squares of `description.stored_px`): (b, c, h, w) in [0, 1]."""
         return self.augmentation.evaluation(pixels_bhwc.to(self.device).permute(0, 3, 1, 2))
 
-    @torch.inference_mode()
-    def probabilities_of(self, pixels_bhwc: Tensor) -> NDArray[np.float64]:
-        """P(deepfake) of decoded images (uint8 RGB squares of `description.stored_px`) as they are, one view; shape (b,)."""
-        probabilities_bk = torch.softmax(self.model(self.inputs_of(pixels_bhwc)).double(), dim=1)
-        scored_b: NDArray[np.float64] = probabilities_bk[:, 1].cpu().numpy()
-        return scored_b
-
     def score_set(
         self, images: LabelledImages, *, views: Sequence[str], degradation: Degradation | None = None
     ) -> NDArray[np.float64]:

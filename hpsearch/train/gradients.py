@@ -78,7 +78,7 @@ class GradientComputer:
         with autocast(images_mchw.device, self._dtype):
             logits_mk = self._model(augmented_mchw)
         loss = self._loss(logits_mk.float(), targets_m)
-        (loss * share).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss * share)
         return loss.detach()
 
     def _shrink(self, tried: int, reason: str) -> None:

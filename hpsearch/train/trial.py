@@ -113,7 +113,7 @@ class TrialTrainer:
         model = build(spec)
         self.weights = load_weights(model, spec, self.settings.weights, self._start_weights)
         log.info("%s, %s parameters, %s", self.settings.backbone, f"{self.num_parameters:,}", self.weights)
-        self._network: nn.Module = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network: nn.Module = model.to(self._device).to(memory_format=torch.channels_last)
         self._augmentation = build_augmentation(self.settings.augment, self.settings.image_px)
         self._optimizer = make_optimizer(self._network, self.settings)
         decay = self.settings.ema_decay
