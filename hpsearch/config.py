@@ -19,6 +19,7 @@ TestViews = Literal["auto", "none", "flip", "crops", "flip_crops"]
 TrainOn = Literal["train", "all"]
 Sampler = Literal["tpe", "gp", "random"]
 Precision = Literal["auto", "fp32", "bf16"]
+Compile = Literal["auto", "always", "never"]
 WeightsPolicy = Literal["in1k", "any"]
 ParamValue = str | int | float
 Params = dict[str, ParamValue]
@@ -155,6 +156,8 @@ class TrainConfig:
 
     precision: Precision = "auto"
     """Autocast type; `auto`: bf16 on devices with instructions for it, else fp32."""
+    compile: Compile = "auto"
+    """Whether networks are trained through torch.compile; `auto`: on a GPU, where enough is trained to repay the compiling."""
     weights_policy: WeightsPolicy = "in1k"
     """Start weights that a space may name; `in1k`: only those that saw ImageNet-1k and nothing else."""
 

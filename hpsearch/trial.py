@@ -173,6 +173,7 @@ def train(order: Order, device: str, export: Path | None) -> int:
     """Trains `order` rung by rung, and exports the model if asked to; returns the exit code."""
     import torch
 
+    from hpsearch.train.compiled import CompiledNetworks
     from hpsearch.train.settings import settings_from
     from hpsearch.train.trial import TrialTrainer
 
@@ -185,6 +186,7 @@ def train(order: Order, device: str, export: Path | None) -> int:
         seed=order.seed,
         device=device,
         precision=order.config.train.precision,
+        compiled=CompiledNetworks(order.config.train.compile),
         on_progress=lambda images, speed: show(f"{images:,} of {budget:,} images, {speed:,.0f} images/s"),
     )
     print(f"{trainer.num_parameters:,} parameters, weights {trainer.weights}, on {device}; {len(data.train):,} training images")

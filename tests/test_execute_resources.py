@@ -1,10 +1,13 @@
 """Slots follow from the cluster and the request; what no node can hold is refused with both numbers."""
 
+import os
+
 import pytest
+import torch
 
 from hpsearch.config import ResourcesConfig
 from hpsearch.errors import ClusterError
-from hpsearch.execute.resources import NodeResources, TrialResources, plan_resources
+from hpsearch.execute.resources import NodeResources, TrialResources, limit_threads, plan_resources
 
 
 def node(cpus: float, gpus: float = 0, name: str = "a") -> NodeResources:
@@ -87,3 +90,10 @@ def test_no_cores_at_all_is_refused() -> None:
 def test_no_slots_at_all_is_refused() -> None:
     with pytest.raises(ClusterError, match=r"max_slots is 0"):
         plan(node(8), max_slots=0)
+
+
+def test_compilers_of_a_trial_start_no_more_threads_than_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS"):
+        monkeypatch.setenv(name, "99")
+    limit_threads(torch.get_num_threads())
+    assert os.environ["TORCHINDUCTOR_COMPILE_THREADS"] == str(torch.get_num_threads())

@@ -121,6 +121,15 @@ def test_images_are_opened_once_for_each_size(job: SearchJob, monkeypatch: pytes
     assert opened == [32]
 
 
+def test_a_compiled_network_is_kept_for_the_next_trial(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = []
+    monkeypatch.setattr("hpsearch.train.compiled.BACKEND", lambda graph, inputs: graphs.append(graph) or graph.forward)
+    runner = TrainingRunner(dataclasses.replace(job, compile="always"))
+    for trial in range(2):
+        next(reports(runner, stretch(trial=trial)))
+    assert len(graphs) == 1
+
+
 def test_progress_says_images_and_speed(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpsearch.train.trial.SECONDS_BETWEEN_PROGRESS", 0.0)
     told: list[Progress] = []

@@ -59,6 +59,7 @@ class TrialResources:
 def limit_threads(num_threads: int) -> None:
     """Lets this process compute with `num_threads`: torch where it is loaded, and what it or its children load later."""
     os.environ["OMP_NUM_THREADS"] = str(num_threads)
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = str(num_threads)  # else torch.compile starts a process for each core
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(num_threads)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from hpsearch.config import Objective, Precision
+from hpsearch.config import Compile, Objective, Precision
 from hpsearch.data.dataset import Dataset
 from hpsearch.data.training_data import LabelledImages, TrainingData, open_training_data
 from hpsearch.errors import ClusterError
@@ -20,6 +20,7 @@ from hpsearch.judge.objectives import objective_value
 from hpsearch.layout import RunLayout
 from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.search.types import Stretch
+from hpsearch.train.compiled import CompiledNetworks
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import settings_from, trial_seed
@@ -57,6 +58,8 @@ class SearchJob:
     """Processes that decode, where the node has no cache yet."""
     max_unreadable_fraction: float
     """Share of unreadable images that is accepted."""
+    compile: Compile = "auto"
+    """Whether networks are compiled; they are kept from trial to trial."""
     gpus: float = 0.0
     """GPUs of one trial; a fraction shares one."""
     start_weights: Mapping[tuple[str, str], WeightsSource] = field(default_factory=dict)
@@ -92,6 +95,7 @@ class TrainingRunner:
         self._layout = RunLayout(Path(job.run_dir))
         self._device = _device(job.gpus)
         self._data_by_px: dict[int, TrainingData] = {}
+        self._compiled = CompiledNetworks(job.compile)
         gc.freeze()  # what is loaded by now stays: collecting after each stretch then takes 1 ms instead of 100
 
     def run(self, stretch: Stretch, on_progress: OnProgress) -> Iterator[RungReport]:
@@ -114,6 +118,7 @@ class TrainingRunner:
             checkpoint=self._layout.checkpoint(stretch.trial),
             start_weights=self._job.start_weights.get((settings.backbone, settings.weights)),
             on_progress=lambda images, speed: on_progress(Progress(images=images, images_per_second=speed)),
+            compiled=self._compiled,
         )
         if trainer.images_seen < stretch.from_images:
             log.warning(

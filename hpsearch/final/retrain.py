@@ -16,6 +16,7 @@ from hpsearch.files import replacing
 from hpsearch.final.export import export_trained
 from hpsearch.judge.objectives import objective_value
 from hpsearch.model.weight_sources import WeightsSource
+from hpsearch.train.compiled import CompiledNetworks
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import settings_from
@@ -24,7 +25,7 @@ from hpsearch.train.trial import TrialTrainer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hpsearch.config import Objective, Params, Precision
+    from hpsearch.config import Compile, Objective, Params, Precision
     from hpsearch.data.dataset import Dataset
     from hpsearch.data.training_data import LabelledImages
     from hpsearch.train.peers import Peers
@@ -61,6 +62,8 @@ class RetrainJob:
     """Processes that decode, where the node has no cache yet."""
     max_unreadable_fraction: float
     """Share of unreadable images that is accepted."""
+    compile: Compile = "auto"
+    """Whether the network is compiled."""
     start_weights: Mapping[tuple[str, str], WeightsSource] = field(default_factory=dict)
     """(backbone, `weights`) → the file that the driver found and every node sees."""
     plugins: tuple[str, ...] = ()
@@ -114,6 +117,7 @@ def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, 
         checkpoint=Path(job.directory) / CHECKPOINT,
         start_weights=job.start_weights.get((settings.backbone, settings.weights)),
         peers=peers,
+        compiled=CompiledNetworks(job.compile),
     )
     is_main = peers is None or peers.is_main
     if peers is not None:

@@ -28,11 +28,12 @@ from hpsearch.data.batches import training_batches
 from hpsearch.data.training_data import LabelledImages, TrainingData
 from hpsearch.errors import DivergedError
 from hpsearch.metrics import score
-from hpsearch.model.backbones import build, count_parameters
+from hpsearch.model.backbones import ModelSpec, build, count_parameters
 from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.model.weights import load_weights
 from hpsearch.train.augment import build_augmentation, build_labelled
 from hpsearch.train.checkpoint import read_checkpoint, write_checkpoint
+from hpsearch.train.compiled import CompiledNetworks, NetworkKind
 from hpsearch.train.ema import MovingAverage
 from hpsearch.train.evaluate import predict_probabilities
 from hpsearch.train.gradients import GradientComputer
@@ -79,11 +80,13 @@ class TrialTrainer:
         start_weights: WeightsSource | None = None,
         on_progress: OnProgress | None = None,
         peers: Peers | None = None,
+        compiled: CompiledNetworks | None = None,
     ) -> None:
         """Builds the network, and goes on from `checkpoint` where it holds this configuration with this seed.
 
         `start_weights` says where the weights of `settings.weights` lie; None: they are looked for on this machine.
         `peers`: this process trains with others, see `Peers`; only the main one writes checkpoints.
+        `compiled`: what this process keeps of compiled networks; None: the network is trained eagerly.
 
         Raises:
             InputError: unknown backbone or augmentation, or start weights that cannot be had.
@@ -98,6 +101,7 @@ class TrialTrainer:
         self._start_weights = start_weights
         self._on_progress = on_progress
         self._peers = peers
+        self._compiled = compiled or CompiledNetworks("never")
         self._batch_size = settings.batch_size
         self._num_steps = math.ceil(full_budget(settings, len(data.train)) / self._batch_size)
         self._step = 0
@@ -114,6 +118,7 @@ class TrialTrainer:
         self.weights = load_weights(model, spec, self.settings.weights, self._start_weights)
         log.info("%s, %s parameters, %s", self.settings.backbone, f"{self.num_parameters:,}", self.weights)
         self._network: nn.Module = model.to(self._device).to(memory_format=torch.channels_last)
+        self._forward = self._compiled.forward(self._network, self._kind(spec))
         self._augmentation = build_augmentation(self.settings.augment, self.settings.image_px)
         self._optimizer = make_optimizer(self._network, self.settings)
         decay = self.settings.ema_decay
@@ -124,8 +129,13 @@ class TrialTrainer:
             loss_of(self.settings),
             micro_batch=self._batch_size,
             dtype=self._dtype,
+            forward=self._forward,
         )
         self._gradients = own if self._peers is None else SharedGradients(own, self._network, self._peers)
+
+    def _kind(self, spec: ModelSpec) -> NetworkKind:
+        rows = self._peers.part_of(self._batch_size) if self._peers else slice(0, self._batch_size)
+        return NetworkKind(spec=spec, batch_size=rows.stop - rows.start, dtype=self._dtype, device=self._device)
 
     @property
     def images_seen(self) -> int:
@@ -166,13 +176,18 @@ class TrialTrainer:
 
     def _train_to(self, rung: int) -> RungResult:
         start = time.perf_counter()
-        first_step = self._step
-        loss = self._train_steps(max(0, math.ceil(rung / self._batch_size) - self._step))
+        num_steps = max(0, math.ceil(rung / self._batch_size) - self._step)
+        images = num_steps * self._batch_size
+        if images:
+            self._forward.prepare(images)
+        prepared = time.perf_counter()
+        loss = self._train_steps(num_steps)
         trained = time.perf_counter()
+        if images:
+            self._forward.learn(images, trained - prepared)
         probabilities_n = self.probabilities(self._data.val)
         if not np.isfinite(probabilities_n).all():
             raise DivergedError(f"a probability is not finite at {self.images_seen:,} images seen.")
-        images = (self._step - first_step) * self._batch_size
         return RungResult(
             images=rung,
             scores=score(self._data.val.labels_n, probabilities_n),
@@ -180,7 +195,7 @@ class TrialTrainer:
             train_loss=loss,
             lr=self._rate(self._step - 1),
             seconds=time.perf_counter() - start,
-            images_per_second=images / max(trained - start, 1e-9),
+            images_per_second=images / max(trained - prepared, 1e-9),
             micro_batch=min(self._gradients.micro_batch, self._batch_size),
         )
 
