@@ -1,7 +1,7 @@
 """The training benchmark: what it times, that it is fair, and what it writes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hpsearch.bench import stopwatch
+from hpsearch.bench import stopwatch, training_speed
 from hpsearch.bench.__main__ import main
 from hpsearch.bench.augmentation import SEED_RECIPE
 from hpsearch.bench.stopwatch import alternated, repeated
@@ -94,12 +94,28 @@ def test_the_usual_evaluation_has_no_randomness_and_the_models_statistics_stay(d
 
 
 def test_both_phases_of_a_network_are_timed_in_all_four_ways(dataset: Dataset, tmp_path: Path) -> None:
-    rows = measure(SETTINGS, dataset, device="cpu", cache_dir=tmp_path, num_cores=1, repeats=1)
+    rows = measure(SETTINGS, dataset, device="cpu", cache_dir=tmp_path, num_cores=1, repeats=1, compiles=False)
     assert [(row.device, row.backbone, row.px, row.phase) for row in rows] == [
         ("cpu", "test_resnet", 32, "train"),
         ("cpu", "test_resnet", 32, "eval"),
     ]
     assert all(speed > 0 for row in rows for speed in (row.step, row.limit, row.ours, row.usual))
+
+
+def test_the_step_is_the_best_of_eager_and_compiled(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs: list[object] = []
+    monkeypatch.setattr("hpsearch.train.compiled.BACKEND", lambda graph, inputs: graphs.append(graph) or graph.forward)
+    found: list[dict[str, float]] = []
+    really = training_speed.alternated
+
+    def kept(ways: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
+        found.append(really(ways, repeats))
+        return dict(found[-1])
+
+    monkeypatch.setattr(training_speed, "alternated", kept)
+    train, _ = measure(SETTINGS, dataset, device="cpu", cache_dir=tmp_path, num_cores=1, repeats=1, compiles=True)
+    assert train.step == max(found[0]["step"], found[0]["compiled step"])
+    assert len(graphs) == 1, "limit and ours use what the step has compiled"
 
 
 def test_decoding_is_timed_file_by_file(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def add_train(commands: argparse._SubParsersAction[Any]) -> None:
     train.add_argument("--batch-size", type=int, default=64, metavar="N", help="images of a step (default: %(default)s)")
     train.add_argument("--repeats", type=int, default=5, metavar="N", help="measurements of each, medians count (default: 5)")
     train.add_argument("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
+    train.add_argument("--compile", choices=["auto", "always", "never"], default="auto", help="auto: train compiled on a GPU")
     train.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     train.set_defaults(run=run_train)
 
@@ -98,6 +99,7 @@ def measured(arguments: argparse.Namespace) -> TrainFigures:
             cache_dir=cache_directory(data),
             num_cores=num_cores(),
             repeats=arguments.repeats,
+            compiles=arguments.compile == "always" or (arguments.compile == "auto" and device == "cuda"),
         )
         rows += measured_now
         sys.stderr.write("".join(f"{_row_text(row)}\n" for row in measured_now))
@@ -169,7 +171,8 @@ def as_text(figures: TrainFigures) -> str:
         HEADER,
         *(_row_text(row) for row in figures.rows),
         "",
-        "step: the network on one resident batch; limit: the same after the full augmentation; ours: a trial, from the cache;",
+        "step: the network on one resident batch, the best of eager and compiled where that is asked for;",
+        "limit: the same after the full augmentation; ours: a trial, from the cache;",
         "usual: DataLoader, PIL and torchvision in fp32, with the starting points' lighter augmentation",
         "",
         "augmentation alone, images/s of one core        ours  torchvision   ratio",

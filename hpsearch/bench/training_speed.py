@@ -2,7 +2,8 @@
 
 Four ways to train (and to evaluate) the same network are timed in turns:
 
-- step: the network's own step on one batch of floats that stays on the device: nothing can be faster;
+- step: the network's own step on one batch of floats that stays on the device: nothing can be faster; in training the best of
+  eager and compiled, where compiling is asked for;
 - limit: the same after the full augmentation of one batch of stored images that stays on the device;
 - ours: the trial as a search runs it, from the cache of decoded images;
 - usual: `DataLoader`, PIL and torchvision in fp32 (`usual_way`), with the starting points' lighter augmentation.
@@ -13,6 +14,7 @@ Legend: b images, c colours, h and w pixels.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from hpsearch.bench.usual_way import UsualEvaluation, UsualTraining
 from hpsearch.data.training_data import LabelledImages, TrainingData, open_training_data
 from hpsearch.model.backbones import build
 from hpsearch.train.augment import build_augmentation, build_labelled, cache_px
+from hpsearch.train.compiled import CompiledNetworks, NetworkKind
 from hpsearch.train.evaluate import evaluation_batch_size
 from hpsearch.train.gradients import Augment, GradientComputer
 from hpsearch.train.loss import loss_of
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from hpsearch.data.dataset import Dataset
 
 Phase = Literal["train", "eval"]
+COMPILED_STEP = "compiled step"
+"""Measured beside `step` where networks are compiled."""
 MOST_EVALUATED = 512
 """Images of one evaluation."""
 ENDLESS_IMAGES = 10**9
@@ -72,7 +77,7 @@ class SpeedRow:
 
 
 def measure(
-    settings: TrialSettings, dataset: Dataset, *, device: str, cache_dir: Path, num_cores: int, repeats: int
+    settings: TrialSettings, dataset: Dataset, *, device: str, cache_dir: Path, num_cores: int, repeats: int, compiles: bool
 ) -> list[SpeedRow]:
     """Times the four ways to train and to evaluate `settings`, whose augmentation should be `FULL_RECIPE`.
 
@@ -83,7 +88,9 @@ def measure(
         cache_dir: where decoded images are kept.
         num_cores: worker processes of the usual way, and threads on a CPU.
         repeats: measurements of each way; the medians count.
+        compiles: whether training goes through torch.compile in all ways but the usual one.
     """
+    compiled = CompiledNetworks("always") if compiles else None
     data = open_training_data(
         dataset,
         px=cache_px(settings.augment, settings.image_px),
@@ -92,10 +99,14 @@ def measure(
         max_unreadable_fraction=0.01,
     )
     rows = []
-    phases: dict[Phase, Callable[..., dict[str, Measurement]]] = {"train": _training_ways, "eval": _evaluation_ways}
+    phases: dict[Phase, Callable[[], dict[str, Measurement]]] = {
+        "train": lambda: _training_ways(settings, dataset, data, device, num_cores, compiled),
+        "eval": lambda: _evaluation_ways(settings, dataset, data, device, num_cores),
+    }
     tune_device(torch.device(device))
     for phase, make_ways in phases.items():
-        speeds = alternated(make_ways(settings, dataset, data, device, num_cores), repeats)
+        speeds = alternated(make_ways(), repeats)
+        speeds["step"] = max(speeds["step"], speeds.pop(COMPILED_STEP, 0.0))
         rows.append(SpeedRow(device=device, backbone=settings.backbone, px=settings.image_px, phase=phase, **speeds))
     return rows
 
@@ -113,16 +124,28 @@ def full_settings(backbone: str, px: int, batch_size: int) -> TrialSettings:
 
 
 def _training_ways(
-    settings: TrialSettings, dataset: Dataset, data: TrainingData, device: str, num_cores: int
+    settings: TrialSettings,
+    dataset: Dataset,
+    data: TrainingData,
+    device: str,
+    num_cores: int,
+    compiled: CompiledNetworks | None,
 ) -> dict[str, Measurement]:
     images_bchw, labels_b = _resident_batch(data.train, settings.batch_size, device)
     augmentation = build_augmentation(settings.augment, settings.image_px)
     augment = functools.partial(build_labelled(settings.augment, augmentation), seed=0)
     augmented_bchw, targets_b = augment(images_bchw, labels_b, 0)
+
+    def as_it_is(floats_bchw: Tensor, _: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        return floats_bchw, targets_b
+
+    ways = {"step": _resident_training(settings, augmented_bchw, labels_b, as_it_is, None)}
+    if compiled is not None:
+        ways[COMPILED_STEP] = _resident_training(settings, augmented_bchw, labels_b, as_it_is, compiled)
     return {
-        "step": _resident_training(settings, augmented_bchw, labels_b, lambda floats_bchw, _, first: (floats_bchw, targets_b)),
-        "limit": _resident_training(settings, images_bchw, labels_b, augment),
-        "ours": _OwnTraining(settings, data, device),
+        **ways,
+        "limit": _resident_training(settings, images_bchw, labels_b, augment, compiled),
+        "ours": _OwnTraining(settings, data, device, compiled),
         "usual": UsualTraining(settings, dataset.train, SEED_RECIPE, device=device, num_workers=num_cores),
     }
 
@@ -143,21 +166,27 @@ def _evaluation_ways(
     }
 
 
-def _resident_training(settings: TrialSettings, images_bchw: Tensor, labels_b: Tensor, augment: Augment) -> Measurement:
+def _resident_training(
+    settings: TrialSettings, images_bchw: Tensor, labels_b: Tensor, augment: Augment, compiled: CompiledNetworks | None
+) -> Measurement:
     """Training steps on one batch that stays where it is."""
     device = images_bchw.device
+    dtype = compute_type("auto", device)
     model = build(model_spec(settings)).to(device).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model, settings)
+    forward: Callable[[Tensor], Tensor] = model
+    if compiled is not None:
+        kind = NetworkKind(spec=model_spec(settings), batch_size=settings.batch_size, dtype=dtype, device=device)
+        forward = compiled.forward(model, kind)
+        compiled.prepare(model, kind, ENDLESS_IMAGES)
     gradients = GradientComputer(
-        model,
-        augment,
-        loss_of(settings),
-        micro_batch=settings.batch_size,
-        dtype=compute_type("auto", device),
+        model, augment, loss_of(settings), micro_batch=settings.batch_size, dtype=dtype, forward=forward
     )
 
+    numbers = itertools.count(0, len(labels_b))  # as in a trial: always the same would draw as many of each augmentation
+
     def step() -> None:
-        gradients(images_bchw, labels_b, 0)
+        gradients(images_bchw, labels_b, next(numbers))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -182,9 +211,9 @@ def _resident_evaluation(settings: TrialSettings, images_bchw: Tensor, prepare: 
 class _OwnTraining:
     """A trial that goes on from measurement to measurement, as in a search from rung to rung."""
 
-    def __init__(self, settings: TrialSettings, data: TrainingData, device: str) -> None:
+    def __init__(self, settings: TrialSettings, data: TrainingData, device: str, compiled: CompiledNetworks | None) -> None:
         few = TrainingData(train=data.train, val=_first(data.val, settings.batch_size))
-        self._trainer = TrialTrainer(settings, few, seed=0, device=device)
+        self._trainer = TrialTrainer(settings, few, seed=0, device=device, compiled=compiled)
         self._batch_size = settings.batch_size
         self._speed = 0.0
 
