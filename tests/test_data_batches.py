@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,27 @@ def test_an_error_while_gathering_reaches_the_consumer(threads: Callable[[], int
     with pytest.raises(IndexError, match="out of bounds"):
         next(train(beyond))
     assert threads() == 0
+
+
+def test_half_a_million_images_take_memory_by_the_batch_and_not_by_the_set(tmp_path: Path) -> None:
+    count, px = 500_000, 16
+    with (tmp_path / "pixels.u8").open("wb") as file:
+        file.truncate(count * px * px * 3)  # sparse: 384 MB that the disk does not hold
+    images_nhwc = np.memmap(tmp_path / "pixels.u8", np.uint8, "r", shape=(count, px, px, 3))
+    rows_n = np.arange(count)
+    images = LabelledImages(images_nhwc=images_nhwc, labels_n=rows_n % 2, indices_n=rows_n)
+    before = own_memory()
+    batches = train(images, balance=0.5, batch_size=256)
+    for _ in islice(batches, 20):
+        pass
+    assert own_memory() - before < 64e6
+    batches.close()
+
+
+def own_memory() -> int:
+    """Bytes of this process that no file on the disk stands for."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
 
 
 @pytest.mark.gpu

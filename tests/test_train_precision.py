@@ -6,7 +6,7 @@ from torch import nn
 
 from hpsearch.model.detector import Detector
 from hpsearch.train import precision
-from hpsearch.train.precision import autocast, compute_type
+from hpsearch.train.precision import autocast, compute_type, tune_device
 
 CPU = torch.device("cpu")
 
@@ -49,6 +49,17 @@ def test_logits_stay_fp32_under_autocast_so_that_scores_do_not_tie() -> None:
         logits_bk = detector(torch.rand(500, 3, 4, 4))
     assert logits_bk.dtype is torch.float32
     assert len(logits_bk[:, 1].unique()) > 300
+
+
+def test_a_gpu_may_try_out_convolutions_and_multiply_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    before = torch.get_float32_matmul_precision()
+    try:
+        tune_device(torch.device("cuda"))
+        assert torch.backends.cudnn.benchmark
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.gpu

@@ -207,6 +207,15 @@ def test_a_loss_that_is_not_finite_ends_the_trial_at_once(
         list(trainer.run((96,)))
 
 
+def test_the_loss_is_looked_at_every_few_steps_and_at_a_rung(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(trial.STEPS_BETWEEN_CHECKS, "cpu", 5)
+    trainer = TrialTrainer(SETTINGS, data, seed=3)
+    looks: list[int] = []
+    monkeypatch.setattr(trainer, "_check_finite", lambda loss_sum: looks.append(trainer.images_seen))
+    list(trainer.run((96,)))
+    assert looks == [40, 80, 96]
+
+
 def test_weights_that_blow_up_end_the_trial_as_diverged(data: TrainingData) -> None:
     with pytest.raises(DivergedError, match="is not finite at"):
         trained(
