@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hpsearch.search.journal import read_events
-from tests.multinode.two_nodes import ADDRESSES, PORT, TOKEN, TwoNodes, why_not
-from tests.small_set import SPACE, make_competition
+from tests.multinode.study_command import events_of, job
+from tests.multinode.two_nodes import ADDRESSES, TOKEN, TwoNodes, why_not
 
 REASON = why_not()
 pytestmark = [
@@ -21,36 +17,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(bool(REASON), reason=REASON),
 ]
-CACHE = "/tmp/cache"
-
-
-@pytest.fixture
-def machines(tmp_path: Path) -> Iterator[TwoNodes]:
-    """Both machines without Ray; the shared mount holds images and a space file."""
-    nodes = TwoNodes(tmp_path)
-    make_competition(nodes.shared / "data")
-    (nodes.shared / "space.yaml").write_text(SPACE)
-    yield nodes
-    nodes.close()
-
-
-@pytest.fixture
-def nodes(machines: TwoNodes) -> TwoNodes:
-    machines.start_ray(1)
-    machines.start_ray(2)
-    return machines
-
-
-def job(*more: object, out: str = "/mnt/runs", name: str = "study") -> list[object]:
-    """The command; space, data and run directory lie on the shared mount, caches on each node's own disk."""
-    words = ["python", "-m", "hpsearch.run", "--address", f"{ADDRESSES[1]}:{PORT}", "--data", "/mnt/data"]
-    words += ["--space", "/mnt/space.yaml", "--out", out, "--name", name, "--display", "plain"]
-    return [*words, *more, "--set", f"data.cache_dir={CACHE}", "search.num_rungs=2"]
-
-
-def events_of(run_dir: Path, kind: str) -> list[dict[str, Any]]:
-    journal = run_dir / "journal.jsonl"
-    return [event for event in read_events(journal) if event["event"] == kind] if journal.exists() else []
 
 
 def test_whole_job_trains_on_both_nodes_without_code_on_the_second(nodes: TwoNodes) -> None:

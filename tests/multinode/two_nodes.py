@@ -6,13 +6,17 @@
       /mnt: shared                                  /mnt: the same directory
       /srv: the checkout                            /srv: empty, and hpsearch is not installed
 
+A node whose plug is pulled says nothing more: its link goes first, so that no connection is closed, then all its processes.
+
 Needs root; where that is not there `why_not` says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -101,13 +105,43 @@ class TwoNodes:
         """Runs `words` on `node` to their end."""
         return _run(*self.command(node, *words, **options), expect=expect)
 
-    def start_ray(self, node: int, *, dashboard: bool = False) -> None:
-        """Starts the head on node 1, a worker of it on node 2; one core each."""
-        head = ["--head", f"--port={PORT}", f"--include-dashboard={str(dashboard).lower()}"]
-        role = head if node == 1 else [f"--address={ADDRESSES[1]}:{PORT}"]
+    def start(self, node: int, log: Path, *words: object, **options: str) -> subprocess.Popen[bytes]:
+        """Begins `words` on `node`; what they say goes to `log`."""
+        with log.open("wb") as stream:
+            return subprocess.Popen(self.command(node, *words, **options), stdout=stream, stderr=subprocess.STDOUT)
+
+    def start_ray(self, node: int, *, head: int = 1, dashboard: bool = False) -> None:
+        """Starts the head, or a worker of the one on node `head`; one core each."""
+        leading = ["--head", f"--port={PORT}", f"--include-dashboard={str(dashboard).lower()}"]
+        role = leading if node == head else [f"--address={ADDRESSES[head]}:{PORT}"]
         own = [f"--node-ip-address={ADDRESSES[node]}", "--num-cpus=1", "--num-gpus=0", "--object-store-memory=200000000"]
         # Not with the checkout's code on its path: workers get what the driver ships.
         self.run(node, "ray", "start", *role, *own, "--disable-usage-stats", code="")
+
+    def processes(self, node: int) -> dict[int, str]:
+        """What runs on `node`: PID out here → command line."""
+        holder, found = self._holders[node], {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if int(entry.name) != holder and _network(int(entry.name)) == _network(holder):
+                    found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
+        return found
+
+    def kill(self, node: int, title: str) -> None:
+        """Kills the process on `node` whose command line begins with `title`."""
+        (pid,) = [pid for pid, line in self.processes(node).items() if line.startswith(title)]
+        os.kill(pid, signal.SIGKILL)
+
+    def pull_the_plug(self, node: int) -> None:
+        """Everything on `node` is gone, and nobody is told; its disk stays."""
+        self.run(node, "ip", "link", "set", "eth0", "down")
+        for pid in self.processes(node):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def plug_in(self, node: int) -> None:
+        """Lets `node` reach the network again; nothing runs on it yet."""
+        self.run(node, "ip", "link", "set", "eth0", "up")
 
     def close(self) -> None:
         """Ends everything."""
@@ -144,6 +178,6 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 
 def _run(*words: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == expect, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
