@@ -1,7 +1,7 @@
 """The engine's contract: over many orders of arrival, after restarts, and as a pure function of its journal."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -305,19 +305,37 @@ def test_a_runner_that_ends_before_its_rung_has_failed() -> None:
     assert "before its rung at 10" in engine.study.trials[trial].message
 
 
-def test_best_prefers_the_highest_rung_and_leaves_out_what_cannot_be_retrained() -> None:
-    engine = opened(num_trials=4, eta=2.0)
-    assert engine.best() is None
-    engine.report(next_stretch(engine).trial, 10, 0.9)
-    assert engine.report(next_stretch(engine).trial, 10, 0.95)
-    engine.report(1, 30, 0.2)
+def study_of(*values_of_trials: Mapping[int, float]) -> Study:
+    """A study whose trials have these values by images."""
+    events: list[dict[str, Any]] = [{"event": "study", "rungs": [10, 30], "eta": 3.0}]
+    for number, values in enumerate(values_of_trials):
+        events.append({"event": "suggested", "trial": number, "params": {}, "origin": "random"})
+        events += [
+            {"event": "rung", "trial": number, "images": images, "value": value, "seconds": 1.0, "metrics": {}}
+            for images, value in values.items()
+        ]
+    return fold(events)
+
+
+def test_one_trial_that_went_further_has_to_beat_the_others() -> None:
+    assert study_of().best() is None
+    ranking = study_of({10: 0.9, 30: 0.85}, {10: 0.88}, {10: 0.5}).ranking()
+    assert [trial.number for trial in ranking] == [1, 0, 2]
+
+
+def test_three_trials_that_went_further_are_compared_among_themselves() -> None:
+    ranking = study_of({10: 0.99}, {10: 0.9, 30: 0.85}, {10: 0.5, 30: 0.7}, {10: 0.8, 30: 0.86}).ranking()
+    assert [trial.number for trial in ranking] == [3, 1, 2]
+
+
+def test_best_leaves_out_what_cannot_be_retrained() -> None:
+    engine = opened(num_trials=4)
+    for value in (0.9, 0.8):
+        engine.report(next_stretch(engine).trial, 10, value)
+    engine.end(0, Outcome.INFEASIBLE, "does not fit")
     best = engine.best()
     assert best is not None
-    assert (best.number, best.value) == (1, 0.2)
-    engine.end(1, Outcome.INFEASIBLE, "does not fit")
-    best = engine.best()
-    assert best is not None
-    assert best.number == 0
+    assert best.number == 1
 
 
 def test_phases_add_up_over_runs() -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from hpsearch.bench.search_quality import NUM_STEPS, NUM_WORKERS, evaluator, make_engine
 from hpsearch.bench.table_tasks import TableTask
 from hpsearch.final.finalists import Confirmation, Finalists
-from hpsearch.job.finals import candidates
 from hpsearch.search.simulator import simulate
 from hpsearch.search.space import Space
 
@@ -45,7 +44,7 @@ def run_study(table: int, seed: int, *, budget: int, sampler: str, num_finalists
     task = TableTask(table)
     engine = make_engine(sampler, Space.from_dict(task.space), seed=seed * 100_003 + table)
     simulate(engine, evaluator(task, seed), num_workers=NUM_WORKERS, budget_images=budget * NUM_STEPS)
-    best = candidates(engine.study)[:num_finalists]
+    best = engine.study.ranking()[:num_finalists]
     finalists = Finalists([(trial.number, trial.value) for trial in best], sampling_error=task.noise, max_repeats=max_repeats)
     while (training := finalists.next()) is not None:
         fresh = FRESH * (seed + 1) + training.trial * max_repeats + training.repeat

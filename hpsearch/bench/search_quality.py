@@ -31,8 +31,8 @@ from hpsearch.search.types import EngineConfig
 NUM_WORKERS = 4
 NUM_STEPS = 27
 ETA = 3.0
-RUNGS = (1, 3, 9, 27)
-"""Rungs of our own methods; 1 is also the grace period that Ray's scheduler has by default."""
+RUNGS = (3, 9, 27)
+"""Rungs of our own methods: as many as a study has by default. Ray's scheduler has a grace period of 1 step by default."""
 VERSION = 1
 """Of tasks and simulation; results of another version are not used again."""
 

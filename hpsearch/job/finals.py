@@ -23,7 +23,7 @@ from hpsearch.judge.objectives import sampling_error
 from hpsearch.judge.scores import split_result
 from hpsearch.judge.views import SINGLE_VIEWS, Views
 from hpsearch.layout import MODEL_DESCRIPTION
-from hpsearch.search.types import Outcome, TrialState
+from hpsearch.search.types import TrialState
 from hpsearch.train.settings import settings_from, trial_seed
 
 CHOSEN_ON_VAL = "the configuration was chosen on these images, so this score is a little too good; its weights never saw them"
@@ -67,15 +67,6 @@ class Final:
     """The winner, judged as it will be used."""
     trained_on_all: bool
     """Whether the exported model has also seen the validation images and the holdout."""
-
-
-def candidates(study: Study) -> list[TrialState]:
-    """Completed trials by their value, the best first; without any, the one that got furthest; none where none is usable."""
-    completed = [trial for trial in study.trials.values() if trial.outcome is Outcome.COMPLETED]
-    if completed:
-        return sorted(completed, key=lambda trial: (-trial.values[trial.images], trial.number))
-    best = study.best()
-    return [] if best is None else [best]
 
 
 @dataclass(kw_only=True, slots=True)

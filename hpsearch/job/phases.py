@@ -27,7 +27,7 @@ from hpsearch.execute.session import Ending
 from hpsearch.final.assess import num_judged
 from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
-from hpsearch.job.finals import Finals, candidates
+from hpsearch.job.finals import Finals
 from hpsearch.job.handover import complete_export
 from hpsearch.job.inputs import cache_directory, num_cores, scanner
 from hpsearch.job.log_file import log_to
@@ -254,7 +254,7 @@ class Run:
 
     def _able(self) -> list[TrialState]:
         """Trials that may be trained again, the best first."""
-        able = candidates(self.engine.study)
+        able = self.engine.study.ranking()
         if able:
             return able
         trials = self.engine.study.trials.values()

@@ -12,7 +12,7 @@ import yaml
 
 from hpsearch.files import write_text
 from hpsearch.job.figures import final_figures, prior_shift, write_finalists
-from hpsearch.job.finals import TRAINED_ON_ALL, candidates, val_note
+from hpsearch.job.finals import TRAINED_ON_ALL, val_note
 from hpsearch.job.last_words import last_words
 from hpsearch.job.spending import gpu_hours
 from hpsearch.judge.audit_page import as_html
@@ -107,7 +107,7 @@ class Record:
         if confirmation is None or not all(file.is_file() for file in files):
             return False
         known = [one["trial"] for one in confirmation["finalists"]]
-        able = [trial.number for trial in candidates(self._engine.study)] or known
+        able = [trial.number for trial in self._engine.study.ranking()] or known
         return known == able[: len(known)]
 
     def finals(self, final: Final, unreadable: Sequence[tuple[str, str]]) -> None:

@@ -95,7 +95,7 @@ class Engine:
         return self._study.num_running == 0 and next_step(self._study) is None
 
     def best(self) -> TrialState | None:
-        """The best completed trial; without any, the best at the highest rung reached."""
+        """The best trial so far, see `Study.ranking`."""
         return self._study.best()
 
     def next(self, slot: int) -> Stretch | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from heapq import nlargest
 from typing import Any
 
 from hpsearch.search.rung_table import RungTable
@@ -10,6 +11,13 @@ from hpsearch.search.types import EarlierTrial, Outcome, TrialState
 
 FINAL = frozenset({Outcome.COMPLETED, Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
 """Outcomes after which a trial is never handed out again."""
+NUM_COMPARED = 3
+"""Trials at a rung below which lower rungs have a say in which trial is best."""
+
+
+def _place(trial: TrialState) -> tuple[float, int, int]:
+    """Smaller is better: by the last value, then by length, then by age."""
+    return -trial.values[trial.images], -trial.images, trial.number
 
 
 class Study:
@@ -59,9 +67,22 @@ class Study:
         return counts
 
     def best(self) -> TrialState | None:
-        """The best of those that completed; without any, the best at the highest rung that a usable trial reached."""
+        """The first of `ranking`; None before any value."""
+        return min(self._compared(), key=_place, default=None)
+
+    def ranking(self) -> list[TrialState]:
+        """Usable trials that got far enough to be compared, by their last value, the best first.
+
+        That is to the highest rung that `NUM_COMPARED` of them reached: one or two that went further may owe it to chance, and
+        have to beat those below. Before any rung has as many, all are compared.
+        """
+        return sorted(self._compared(), key=_place)
+
+    def _compared(self) -> list[TrialState]:
         usable = [trial for trial in self.trials.values() if trial.values and trial.outcome not in FINAL - {Outcome.COMPLETED}]
-        return max(usable, key=lambda trial: (trial.images, trial.values[trial.images], -trial.number), default=None)
+        furthest = nlargest(NUM_COMPARED, (trial.images for trial in usable))
+        least = furthest[-1] if len(furthest) == NUM_COMPARED else 0
+        return [trial for trial in usable if trial.images >= least]
 
     def next_rung(self, images: int) -> int:
         """The first rung above `images`."""

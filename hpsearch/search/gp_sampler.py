@@ -33,7 +33,7 @@ NUM_FIRST = 4
 """Values that must be there before the model is asked."""
 NUM_POOL = 1_024
 """Configurations drawn from the prior once for a study."""
-NUM_CANDIDATES = 128
+NUM_CANDIDATES = 256
 """Of them, those looked at for one proposal."""
 NUM_NEIGHBOURS = 16
 """Candidates around the best trials."""
