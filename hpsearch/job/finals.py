@@ -225,6 +225,7 @@ class Finals:
             seed=trial_seed(config.seed, training.trial, repeat=training.repeat),
             objective=config.search.objective,
             precision=config.train.precision,
+            compile=config.train.compile,
             num_workers=num_cores(),
             max_unreadable_fraction=config.data.max_unreadable_fraction,
             start_weights=self.start_weights,

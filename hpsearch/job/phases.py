@@ -275,6 +275,7 @@ class Run:
             seed=self.config.seed,
             objective=self.config.search.objective,
             precision=self.config.train.precision,
+            compile=self.config.train.compile,
             num_workers=num_cores(),
             max_unreadable_fraction=self.config.data.max_unreadable_fraction,
             gpus=resources.gpus,
