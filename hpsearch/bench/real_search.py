@@ -88,7 +88,10 @@ def as_text(runs: list[RealRun], place: dict[str, Any]) -> str:
 
 
 def _ours(arguments: argparse.Namespace, out: Path) -> RealRun:
-    """A run as a user starts it; decoding the images and retraining are part of its time, as of its images."""
+    """A run as a user starts it; decoding the images and retraining are part of its time, as of its images.
+
+    Pieces of training that the end of the search cuts off are in its time but not in its images; the script counts its own.
+    """
     words = ["hpsearch.run", "--data", arguments.data, "--space", arguments.space, "--minutes", str(arguments.minutes)]
     words += ["--out", str(out), "--name", "run", "--display", "quiet", "--set", f"data.cache_dir={out / 'cache'}"]
     seconds, _ = _timed(words)
