@@ -16,7 +16,7 @@ from hpsearch.data.training_data import open_training_data
 from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED, NoUsableTrialError
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
-from hpsearch.execute.growth import asking_for_nodes, wait_for_room
+from hpsearch.execute.growth import growing
 from hpsearch.execute.node_probe import NodeNeeds
 from hpsearch.execute.packing import with_packing
 from hpsearch.execute.preflight import check_nodes, check_storage, some_of, table
@@ -127,7 +127,7 @@ class Run:
         with self._phase("starting Ray"):
             cluster = connect(self.config.address, tune_dir=self.layout.tune, plugins=self.config.plugins)
         with cluster:
-            with asking_for_nodes(self.config.resources):
+            with growing(self.config.resources, say=self.display.event):
                 self._check_nodes()
                 nodes = cluster.nodes()
                 with self._phase("reading images"):
@@ -154,7 +154,6 @@ class Run:
             cache_bytes_by_px={px: estimated_bytes(len(paths), px) for px in self.inputs.stored_px_by_size().values()},
         )
         with self._phase("checking nodes"):
-            wait_for_room(self.config.resources)
             probes = check_nodes(self.layout.root, needs)
         for line in table(probes).splitlines() if self.config.address else ():
             self.display.event(line)

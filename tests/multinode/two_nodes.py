@@ -27,6 +27,8 @@ ADDRESSES = {1: "10.77.0.1", 2: "10.77.0.2"}
 PORT = 6379
 CHECKOUT = Path(__file__).parents[2]
 TOKEN = "0123456789abcdef" * 4
+S3_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_EC2_METADATA_DISABLED": "true"}
+"""Of a test's own server, which takes any."""
 TOKEN_FILE = "/tmp/home/.config/hpsearch/ray_token"
 SECONDS = 60.0
 
@@ -97,6 +99,7 @@ class TwoNodes:
             "RAY_AUTH_TOKEN_PATH": token_file,
             "OMP_NUM_THREADS": "1",
             "RAY_ENABLE_AUTO_CONNECT": "0",
+            **S3_CREDENTIALS,
         }
         enter = ["nsenter", f"--target={self._holders[node]}", "--pid", "--mount", "--net", "--wd=/", "--"]
         return [*enter, "env", "-i", *(f"{name}={value}" for name, value in environment.items()), *map(str, words)]
