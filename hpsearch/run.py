@@ -36,7 +36,7 @@ def parser() -> Parser:
     add("--space", metavar="FILE", help="what is searched: a path or the name of a shipped space; default: quickstart")
     add("--retrain", type=Path, metavar="FILE", help="train the configuration of a model.json to the end, without a search")
     add("--name", help="name of the run directory; the same name continues the same study; default: a new one")
-    add("--out", metavar="DIR", help="parent of run directories; default: runs")
+    add("--out", metavar="DIR", help="parent of run directories, or s3://BUCKET/PREFIX; default: runs")
     add("--address", help="Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a Ray inside this machine")
     add("--plan", action="store_true", help="print what would happen and stop")
     add("--trials", type=int, metavar="N", help=f"trials to start at most; default: {DEFAULT_TRIALS} where no budget is given")
@@ -76,8 +76,10 @@ def with_defaults(config: RunConfig) -> RunConfig:
 
 def new_name(config: RunConfig, what: str = "") -> str:
     """`<space>-<date>-<n>` with the first n that is free below `config.out`; `what` stands in for the space."""
+    from hpsearch.job.place import is_taken
+
     stem = f"{what or Path(config.space or 'quickstart').stem}-{time.strftime('%Y%m%d')}"
-    return next(name for n in range(1, 10_000) if not (Path(config.out) / (name := f"{stem}-{n}")).exists())
+    return next(name for n in range(1, 10_000) if not is_taken(config, name := f"{stem}-{n}"))
 
 
 def command(argv: list[str]) -> int:

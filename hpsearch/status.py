@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from hpsearch.cli import Parser, guarded
 
@@ -11,31 +10,31 @@ from hpsearch.cli import Parser, guarded
 def parser() -> Parser:
     """The command's options."""
     options = Parser(prog="python -m hpsearch.status", description=__doc__)
-    options.add_argument("run", type=Path, help="run directory, for example runs/first")
+    options.add_argument("run", help="run directory, for example runs/first, or s3://BUCKET/PREFIX/NAME")
     return options
 
 
 def command(argv: list[str]) -> int:
     """Prints the state of the study; returns the exit code."""
-    directory: Path = parser().parse_args(argv).run
+    run: str = parser().parse_args(argv).run
     from rich.console import Console
 
+    from hpsearch.job.place import looked_at
     from hpsearch.job.spending import budget_use, read_budget
-    from hpsearch.layout import RunLayout
     from hpsearch.report.moment import moment_of
     from hpsearch.report.panels import status_group
     from hpsearch.report.rebuild import run_events
     from hpsearch.report.result import read_result
     from hpsearch.search.fold import fold
-    from hpsearch.search.journal_file import is_driven
 
-    layout = RunLayout(directory)
+    place = looked_at(run)
+    layout = place.layout
     study = fold(run_events(layout))
     result = read_result(layout)
     ended = "interrupted" if result is None or result["status"] == "running" else result["status"]
-    phase = "running" if is_driven(layout.journal) else ended
+    phase = "running" if place.is_driven() else ended
     moment = moment_of(study, budget=budget_use(study, read_budget(layout)))
-    Console().print(status_group(directory.resolve().name, phase, moment))
+    Console().print(status_group(layout.root.resolve().name, phase, moment))
     return 0
 
 

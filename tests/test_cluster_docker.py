@@ -19,7 +19,7 @@ def test_hadolint_has_nothing_to_say() -> None:
 def test_base_and_packages_are_pinned() -> None:
     bases = re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE)
     assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base) for base in bases)
-    assert "PIP_CONSTRAINT=constraints.txt pip install --no-cache-dir ." in TEXT
+    assert "PIP_CONSTRAINT=constraints.txt pip install --no-cache-dir '.[s3]'" in TEXT
 
 
 def test_it_runs_without_root_and_holds_no_token() -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from hpsearch.execute import node_probe
 from hpsearch.execute.node_probe import NodeNeeds, NodeProbe, own_versions, probe_node
+from hpsearch.run_files import SharedFiles
 
 
 def ask(folder: Path, needs: NodeNeeds | None = None, num_gpus: int = 0, secret: str = "secret") -> NodeProbe:
-    return probe_node("a", str(folder), secret, needs, num_gpus)
+    return probe_node("a", str(folder), secret, SharedFiles(), needs, num_gpus)
 
 
 @pytest.fixture

@@ -18,7 +18,10 @@ from hpsearch.execute.runner import MakeTrainingRunner, SearchJob, TrainingRunne
 from hpsearch.execute.stretch import Progress, RungReport
 from hpsearch.layout import RunLayout
 from hpsearch.model.weight_sources import WeightsSource
+from hpsearch.object_store import ObjectStore
+from hpsearch.run_files import MirroredFiles
 from hpsearch.search.types import Stretch
+from tests.s3_server import BUCKET, address, s3_server
 
 RUNGS = (16, 32, 64)
 PARAMS = {"backbone": "test_resnet", "image_px": 32, "batch_size": 8, "lr": 1e-3}
@@ -98,6 +101,22 @@ def test_promoted_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(j
     rest = list(reports(runner, stretch(from_images=RUNGS[0])))
     assert [report.images for report in rest] == list(RUNGS[1:])
     assert losses + [report.metrics["train_loss"] for report in rest] == straight
+
+
+def test_trial_goes_on_on_another_machine_where_only_an_object_store_has_its_checkpoint(job: SearchJob, tmp_path: Path) -> None:
+    straight = [report.metrics["train_loss"] for report in reports(TrainingRunner(job), stretch())]
+    with s3_server() as server:
+        objects = ObjectStore(address(server, f"{BUCKET}/run"))
+
+        def on(machine: str) -> TrainingRunner:
+            root = tmp_path / machine
+            return TrainingRunner(dataclasses.replace(job, run_dir=str(root), files=MirroredFiles(objects, root)))
+
+        first = reports(on("one"), stretch())
+        losses = [next(first).metrics["train_loss"]]
+        first.close()
+        rest = [report.metrics["train_loss"] for report in reports(on("two"), stretch(from_images=RUNGS[0]))]
+    assert losses + rest == straight
 
 
 def test_trial_whose_checkpoint_is_gone_starts_again_and_reports_only_what_is_new(job: SearchJob) -> None:

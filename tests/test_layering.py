@@ -7,7 +7,7 @@ import hpsearch
 
 PACKAGE = Path(hpsearch.__file__).parent
 ROOMS = [
-    {"errors", "config", "overrides", "layout", "metrics", "files", "cli"},
+    {"errors", "config", "overrides", "layout", "metrics", "files", "object_store", "run_files", "cli"},
     *({room} for room in ("data", "model", "train", "judge", "search", "execute", "final", "report", "job")),
 ]
 COMMAND_LINES = len(ROOMS)

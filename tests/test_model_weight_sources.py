@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from safetensors.torch import save_file
 from hpsearch.errors import InputError
 from hpsearch.model import weight_sources
 from hpsearch.model.backbones import ModelSpec, build
-from hpsearch.model.weight_sources import fetch_weights, shared
+from hpsearch.model.weight_sources import at_hand, fetch_weights, shared
 from hpsearch.model.weights import load_weights
+from hpsearch.object_store import ObjectStore
+from hpsearch.run_files import MirroredFiles
+from tests.s3_server import BUCKET, address, s3_server
 
 
 def spec(backbone: str) -> ModelSpec:
@@ -99,6 +103,20 @@ def test_a_shared_file_is_linked_once_and_keeps_its_content(tmp_path: Path) -> N
     file.write_bytes(b"second")
     assert shared(source, tmp_path / "run" / "weights").file == shared_source.file
     assert shared_source.file.read_bytes() == b"first"
+
+
+def test_a_shared_file_reaches_a_machine_through_an_object_store(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"tensors")
+    root = tmp_path / "run"
+    source = shared(fetch_weights("resnet18", str(tmp_path / "weights.pth")), root / "weights")
+    with s3_server() as server:
+        files = MirroredFiles(ObjectStore(address(server, f"{BUCKET}/run")), root)
+        files.send_below(root)
+        (tmp_path / "weights.pth").unlink()
+        shutil.rmtree(root)
+        there = at_hand(source, files)
+    assert there == source
+    assert there.file.read_bytes() == b"tensors"
 
 
 def test_a_file_on_another_disk_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from hpsearch.layout import RunLayout
+from hpsearch.run_files import RunFiles, SharedFiles
 from hpsearch.search.fold import FINAL, Study
 
 MAX_WAITING_PER_RUNG = 16
@@ -46,9 +45,10 @@ def resumable_trials(study: Study, max_waiting_per_rung: int = MAX_WAITING_PER_R
 class CheckpointKeeper:
     """Deletes the checkpoints of a run that can no longer be resumed."""
 
-    def __init__(self, layout: RunLayout, study: Study) -> None:
-        """Takes care of all trials of `study`, those of earlier runs included."""
+    def __init__(self, layout: RunLayout, study: Study, files: RunFiles | None = None) -> None:
+        """Takes care of all trials of `study`, those of earlier runs included; `files`: None where all nodes share them."""
         self._layout = layout
+        self._files = files or SharedFiles()
         self._study = study
         self._may_have_one = set(study.trials)
 
@@ -57,7 +57,5 @@ class CheckpointKeeper:
         self._may_have_one.update(trials)
         keep = resumable_trials(self._study)
         for number in self._may_have_one - keep:
-            # A file that cannot be deleted costs space only.
-            with contextlib.suppress(OSError):
-                self._layout.checkpoint(number).unlink(missing_ok=True)
+            self._files.remove(self._layout.checkpoint(number))
         self._may_have_one &= keep

@@ -17,7 +17,11 @@ from pathlib import Path
 import ray
 
 import hpsearch
+from hpsearch.errors import HpsearchError
+from hpsearch.run_files import RunFiles
 
+DRIVER = "driver"
+"""Name of the file that the driver writes for the nodes to read."""
 GPU_SECONDS = 60.0
 """How long torch may take to count a node's GPUs; loading it from a cold disk takes most of that."""
 COUNT_GPUS = """
@@ -74,13 +78,14 @@ class NodeProbe:
     """What else is wrong with it, each with what to do."""
 
 
-def probe_node(name: str, probe_dir: str, secret: str, needs: NodeNeeds | None, num_gpus: int) -> NodeProbe:
+def probe_node(name: str, probe_dir: str, secret: str, files: RunFiles, needs: NodeNeeds | None, num_gpus: int) -> NodeProbe:
     """Everything about this node.
 
     Args:
         name: what it is called; it writes a marker of this name.
         probe_dir: below the run directory; holds what the driver wrote.
         secret: what that is.
+        files: how it reaches this node.
         needs: what training takes; None: it trains nothing.
         num_gpus: GPUs that Ray hands out here.
     """
@@ -94,7 +99,7 @@ def probe_node(name: str, probe_dir: str, secret: str, needs: NodeNeeds | None, 
     return NodeProbe(
         name=name,
         versions=own_versions(),
-        problem=_try_storage(name, probe_dir, secret),
+        problem=_try_storage(name, Path(probe_dir), secret, files),
         data=data,
         cache=cache,
         gpus=gpus,
@@ -114,12 +119,16 @@ def marker_name(name: str) -> str:
     return f"node-{name}"
 
 
-def _try_storage(name: str, probe_dir: str, secret: str) -> str:
+def _try_storage(name: str, probe_dir: Path, secret: str, files: RunFiles) -> str:
     try:
-        found = Path(probe_dir, "driver").read_text()
-        Path(probe_dir, marker_name(name)).write_text(secret)
+        files.fetch(probe_dir / DRIVER)
+        found = (probe_dir / DRIVER).read_text()
+        (probe_dir / marker_name(name)).write_text(secret)
+        files.send(probe_dir / marker_name(name))
     except OSError as error:
         return f"{error.strerror}: {error.filename}"
+    except HpsearchError as error:
+        return str(error)
     return "" if found == secret else "reads something else there"
 
 

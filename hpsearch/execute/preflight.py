@@ -15,7 +15,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from hpsearch.errors import ClusterError, StorageError
 from hpsearch.execute.connect import alive
 from hpsearch.execute.messages import last_line
-from hpsearch.execute.node_probe import NodeNeeds, NodeProbe, Versions, marker_name, own_versions, probe_node
+from hpsearch.execute.node_probe import DRIVER, NodeNeeds, NodeProbe, Versions, marker_name, own_versions, probe_node
+from hpsearch.run_files import RunFiles, SharedFiles
 
 PROBE_SECONDS = 120.0
 """How long a node may take to answer; a worker of it has to start first, and torch to count its GPUs."""
@@ -47,25 +48,33 @@ def some_of(paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(paths[place * last // max(1, count - 1)] for place in range(count))
 
 
-def check_nodes(directory: Path, needs: NodeNeeds | None = None) -> list[NodeProbe]:
+def check_nodes(directory: Path, needs: NodeNeeds | None = None, files: RunFiles | None = None) -> list[NodeProbe]:
     """Asks every live node whether it can take part.
 
     Args:
         directory: the run directory; each node writes and reads a marker there.
         needs: what nodes with cores need for training; None: nobody asks.
+        files: how the directory reaches the nodes; None: over a mount.
 
     Raises:
         StorageError: a node does not see what this process wrote, or cannot write there.
         ClusterError: a node does not answer, misses data, disk or GPUs, or its versions differ; the message has a table.
     """
     check_storage(directory)
-    probe_dir = directory.resolve() / f"probe-{secrets.token_hex(4)}"
+    files = files or SharedFiles()
+    probe_dir = directory.resolve() / "probe"
     secret = secrets.token_hex(16)
-    probe_dir.mkdir()
+    probe_dir.mkdir(exist_ok=True)
     try:
-        (probe_dir / "driver").write_text(secret)
-        probes = _asked(probe_dir, secret, needs)
-        unseen = [probe.name for probe in probes if not probe.problem and not (probe_dir / marker_name(probe.name)).is_file()]
+        (probe_dir / DRIVER).write_text(secret)
+        files.send(probe_dir / DRIVER)
+        probes = _asked(probe_dir, secret, needs, files)
+        markers = {probe.name: probe_dir / marker_name(probe.name) for probe in probes if not probe.problem}
+        for marker in markers.values():
+            files.fetch(marker)
+        unseen = [name for name, marker in markers.items() if not marker.is_file()]
+        for file in (probe_dir / DRIVER, *markers.values()):
+            files.remove(file)
     finally:
         shutil.rmtree(probe_dir, ignore_errors=True)
     _check_problems(directory, probes, unseen)
@@ -74,7 +83,7 @@ def check_nodes(directory: Path, needs: NodeNeeds | None = None) -> list[NodePro
     return probes
 
 
-def _asked(probe_dir: Path, secret: str, needs: NodeNeeds | None) -> list[NodeProbe]:
+def _asked(probe_dir: Path, secret: str, needs: NodeNeeds | None, files: RunFiles) -> list[NodeProbe]:
     nodes = alive()
     probe: Any = ray.remote(probe_node)
     pending = {}
@@ -84,7 +93,7 @@ def _asked(probe_dir: Path, secret: str, needs: NodeNeeds | None) -> list[NodePr
         options = {"num_cpus": 0, "scheduling_strategy": there, "max_retries": 0}
         trains = needs if node["Resources"].get("CPU", 0) > 0 else None
         num_gpus = int(node["Resources"].get("GPU", 0))
-        pending[probe.options(**options).remote(marker, str(probe_dir), secret, trains, num_gpus)] = marker
+        pending[probe.options(**options).remote(marker, str(probe_dir), secret, files, trains, num_gpus)] = marker
     ready, late = ray.wait(list(pending), num_returns=len(pending), timeout=PROBE_SECONDS)
     if late:
         names = ", ".join(pending[reference] for reference in late)
@@ -103,8 +112,8 @@ def _check_problems(directory: Path, probes: Sequence[NodeProbe], unseen: Sequen
         raise StorageError(
             f"{directory} is not the same directory on every node:\n"
             + "\n".join(problems)
-            + "\nMount it on these nodes at the "
-            "same path, or give an --out that all nodes share."
+            + "\nMount it on these nodes at the same path, or give an --out that all nodes share, with the credentials that "
+            "an object store asks for."
         )
 
 

@@ -18,7 +18,8 @@ from hpsearch.errors import ClusterError
 from hpsearch.execute.stretch import OnProgress, Progress, RungReport
 from hpsearch.judge.objectives import objective_value
 from hpsearch.layout import RunLayout
-from hpsearch.model.weight_sources import WeightsSource
+from hpsearch.model.weight_sources import WeightsSource, at_hand
+from hpsearch.run_files import RunFiles, SharedFiles
 from hpsearch.search.types import Stretch
 from hpsearch.train.compiled import CompiledNetworks
 from hpsearch.train.plugins import import_plugins
@@ -41,7 +42,9 @@ class SearchJob:
     cache_dir: str
     """Parent of the node's caches of decoded images."""
     run_dir: str
-    """The run directory, the same on every node."""
+    """The run directory, the same on every node, or each one's own copy."""
+    files: RunFiles = field(default_factory=SharedFiles)
+    """How its files reach the other nodes."""
     stored_px: Mapping[int, int]
     """`image_px` → side at which its images are stored."""
     rungs: tuple[int, ...]
@@ -106,6 +109,8 @@ class TrainingRunner:
             InfeasibleError: a network that cannot be built, or one image does not fit the memory.
             HpsearchError: no trial is to blame: images, weights or storage.
         """
+        checkpoint = self._layout.checkpoint(stretch.trial)
+        self._job.files.fetch(checkpoint)
         settings = settings_from({**stretch.params, "images_per_trial": self._job.images_per_trial})
         alive = Progress(images=stretch.from_images, images_per_second=0.0)
         data = self._data(self._job.stored_px[settings.image_px], lambda: on_progress(alive))
@@ -115,8 +120,8 @@ class TrainingRunner:
             seed=trial_seed(self._job.seed, stretch.trial),
             device=self._device,
             precision=self._job.precision,
-            checkpoint=self._layout.checkpoint(stretch.trial),
-            start_weights=self._job.start_weights.get((settings.backbone, settings.weights)),
+            checkpoint=checkpoint,
+            start_weights=at_hand(self._job.start_weights.get((settings.backbone, settings.weights)), self._job.files),
             on_progress=lambda images, speed: on_progress(Progress(images=images, images_per_second=speed)),
             compiled=self._compiled,
         )
@@ -129,6 +134,7 @@ class TrainingRunner:
             for result in trainer.run(self._job.rungs):
                 seconds += result.seconds
                 if result.images > stretch.from_images:
+                    self._job.files.send(checkpoint)
                     yield self._report(result, seconds, data.val)
                     seconds = 0.0
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from hpsearch.final.scorer import Scorer
 from hpsearch.judge.objectives import auc
 from hpsearch.judge.robustness import DEGRADATIONS
 from hpsearch.judge.views import ALL_VIEWS, SINGLE_VIEWS, WHOLE, Views, chosen_views
+from hpsearch.run_files import RunFiles, SharedFiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +51,8 @@ class AssessJob:
     """Share of unreadable images that is accepted."""
     plugins: tuple[str, ...] = ()
     """The user's modules."""
+    files: RunFiles = field(default_factory=SharedFiles)
+    """How the export reaches this node."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -76,6 +79,7 @@ def assess(job: AssessJob) -> Generator[dict[str, int], None, Assessment]:
     Yields:
         `done` and `total` steps.
     """
+    job.files.fetch_below(Path(job.export))
     scorer = Scorer.load(Path(job.export), plugins=job.plugins)
     data = open_training_data(
         job.dataset,

@@ -15,7 +15,8 @@ from hpsearch.data.training_data import open_training_data
 from hpsearch.files import replacing
 from hpsearch.final.export import export_trained
 from hpsearch.judge.objectives import objective_value
-from hpsearch.model.weight_sources import WeightsSource
+from hpsearch.model.weight_sources import WeightsSource, at_hand
+from hpsearch.run_files import RunFiles, SharedFiles
 from hpsearch.train.compiled import CompiledNetworks
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.result import RungResult
@@ -68,6 +69,8 @@ class RetrainJob:
     """(backbone, `weights`) → the file that the driver found and every node sees."""
     plugins: tuple[str, ...] = ()
     """The user's modules."""
+    files: RunFiles = field(default_factory=SharedFiles)
+    """How what goes into `directory` reaches the other nodes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -108,31 +111,36 @@ def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, 
         max_unreadable_fraction=job.max_unreadable_fraction,
     )
     settings = settings_from({**job.params, "images_per_trial": job.images})
+    directory = Path(job.directory)
+    job.files.fetch_below(directory)
+    job.files.fetch(directory / CHECKPOINT)
     trainer = TrialTrainer(
         settings,
         data,
         seed=job.seed,
         device="cuda" if torch.cuda.is_available() else "cpu",
         precision=job.precision,
-        checkpoint=Path(job.directory) / CHECKPOINT,
-        start_weights=job.start_weights.get((settings.backbone, settings.weights)),
+        checkpoint=directory / CHECKPOINT,
+        start_weights=at_hand(job.start_weights.get((settings.backbone, settings.weights)), job.files),
         peers=peers,
         compiled=CompiledNetworks(job.compile),
     )
     is_main = peers is None or peers.is_main
     if peers is not None:
         peers.require_same(trainer.images_seen, f"images trained by the checkpoint in {job.directory}")
-    curve = _Curve(Path(job.directory) / "curve.json", job.objective, data.val)
+    curve = _Curve(directory / "curve.json", job.objective, data.val)
     yield {"images": trainer.images_seen}
     for result in trainer.run(evaluation_points(job.images)):
         if is_main:
             curve.add(result)
+            job.files.send_below(directory)
+            job.files.send(directory / CHECKPOINT)
         yield {"images": result.images}
     if not is_main:
         answers_n, size = result.probabilities_n, trainer.num_parameters
         return Retrained(probabilities_n=answers_n, value=math.nan, curve=[], num_parameters=size)  # the main one's counts
     exported = export_trained(
-        Path(job.directory) / EXPORT,
+        directory / EXPORT,
         trainer,
         params=job.params,
         stored_px=job.stored_px,
@@ -148,12 +156,15 @@ def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, 
         curve=curve.points,
         num_parameters=exported.num_parameters,
     )
+    job.files.send_below(directory)  # the export, before anything says that it is there
     _write_finished(job, retrained)
+    job.files.send_below(directory)
     return retrained
 
 
 def finished(job: RetrainJob) -> Retrained | None:
     """What an earlier call of `retrain` with the same job has left; None: it has not ended."""
+    job.files.fetch_below(Path(job.directory))
     try:
         kept = json.loads((Path(job.directory) / FINISHED).read_text())
     except (OSError, ValueError):
@@ -167,7 +178,7 @@ def _write_finished(job: RetrainJob, retrained: Retrained) -> None:
     fields = {**asdict(retrained), "probabilities_n": retrained.probabilities_n.tolist(), "identity": _identity(job)}
     with replacing(Path(job.directory) / FINISHED) as partial:
         partial.write_text(json.dumps(fields))
-    (Path(job.directory) / CHECKPOINT).unlink(missing_ok=True)
+    job.files.remove(Path(job.directory) / CHECKPOINT)
 
 
 def _identity(job: RetrainJob) -> str:

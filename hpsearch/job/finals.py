@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from hpsearch.job.start_weights import StartWeights
     from hpsearch.layout import RunLayout
     from hpsearch.report.display import Display
+    from hpsearch.run_files import RunFiles
     from hpsearch.search.fold import Study
 
 
@@ -83,6 +83,8 @@ class Finals:
     """Trials that may be trained again, the best first; at least one."""
     display: Display
     """What people see."""
+    files: RunFiles
+    """How they reach all nodes."""
     start_weights: StartWeights
     """Files of start weights, by what asks for them."""
     spending: Spending
@@ -176,7 +178,8 @@ class Finals:
             self._done[training] = retrained
             finalists.add(training, retrained.value)
             if training.repeat > 1:  # the model that is handed on is the first one, so that no seed is chosen
-                shutil.rmtree(self._export(training), ignore_errors=True)
+                self.files.remove_below(self._export(training))
+            self.files.fetch_below(self.layout.training(training.trial, training.repeat))
             first = self.study.trials[training.trial].value
             compared = "" if first is None else f" (in the search {first:.4f})"
             self.display.event(f"trial {training.trial}, fresh seed {training.repeat}: {retrained.value:.4f}{compared}")
@@ -211,6 +214,7 @@ class Finals:
             )
             call = call_on_worker if workers <= 1 else functools.partial(call_on_group, num_workers=workers)
             call(retrain, {"job": job}, resources=whole, on_progress=lambda done: self._show_training(None, done))
+            self.files.fetch_below(Path(job.directory))
         return Path(job.directory) / EXPORT
 
     def _job(self, training: Training) -> RetrainJob:
@@ -230,6 +234,7 @@ class Finals:
             max_unreadable_fraction=config.data.max_unreadable_fraction,
             start_weights=self.start_weights,
             plugins=config.plugins,
+            files=self.files,
         )
 
     def _assess_job(self, export: Path) -> AssessJob:
@@ -242,6 +247,7 @@ class Finals:
             num_workers=num_cores(),
             max_unreadable_fraction=config.data.max_unreadable_fraction,
             plugins=config.plugins,
+            files=self.files,
         )
 
     def _sampling_error(self, value: float | None) -> float:

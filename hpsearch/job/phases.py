@@ -6,7 +6,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.config import identity
@@ -32,12 +31,12 @@ from hpsearch.job.handover import complete_export
 from hpsearch.job.inputs import cache_directory, num_cores, scanner
 from hpsearch.job.log_file import log_to
 from hpsearch.job.packing import packing_job
+from hpsearch.job.place import place_of
 from hpsearch.job.record import Record, write_config
 from hpsearch.job.spending import Spending
 from hpsearch.job.start_weights import fetch_start_weights
 from hpsearch.job.watch import Watch
 from hpsearch.judge.audit import audit
-from hpsearch.layout import RunLayout
 from hpsearch.report.display import Display, DisplayMode
 from hpsearch.report.tensorboard import TensorBoardWriter
 from hpsearch.search.engine import Engine
@@ -61,7 +60,8 @@ class Run:
         """Takes checked inputs; the command began at `began` on the monotonic clock. Nothing is written yet."""
         self.inputs = inputs
         self.config = inputs.config
-        self.layout = RunLayout(Path(self.config.out) / self.config.name)
+        self.place = place_of(self.config)
+        self.layout = self.place.layout
         self.display = Display(display_mode, name=self.config.name)
         self.began = began
 
@@ -72,7 +72,7 @@ class Run:
             HpsearchError: with its own exit code; everything journaled is kept.
         """
         check_storage(self.layout.root)
-        with contextlib.closing(Journal(self.layout.journal)) as journal, log_to(self.layout.log):
+        with contextlib.closing(self.place.open_journal()) as journal, log_to(self.layout.log):
             self.engine = self._open_engine(journal)
             self.tensorboard = TensorBoardWriter(self.layout, self.engine.study)
             self.tensorboard.replay(journal.events)
@@ -83,7 +83,8 @@ class Run:
                 except KeyboardInterrupt:
                     code = EXIT_INTERRUPTED
                 self.record.write("done" if code == EXIT_DONE else "interrupted")
-        self.last_words = self.record.last_words()
+                self.place.files.send_below(self.layout.root)
+        self.last_words = self.record.last_words() + self.place.where()
         return code
 
     def _open_engine(self, journal: Journal) -> Engine:
@@ -154,7 +155,7 @@ class Run:
             cache_bytes_by_px={px: estimated_bytes(len(paths), px) for px in self.inputs.stored_px_by_size().values()},
         )
         with self._phase("checking nodes"):
-            probes = check_nodes(self.layout.root, needs)
+            probes = check_nodes(self.layout.root, needs, self.place.files)
         for line in table(probes).splitlines() if self.config.address else ():
             self.display.event(line)
 
@@ -167,6 +168,7 @@ class Run:
         finally:
             seconds = time.monotonic() - began
             self.engine.phase(name, seconds, gpus * seconds)
+            self.place.files.send_below(self.layout.root)
 
     def _fill_cache(self) -> None:
         """Decodes the images at the size that the first trials need; other sizes follow on the worker that needs them."""
@@ -214,7 +216,7 @@ class Run:
             display=self.display,
             tensorboard=self.tensorboard,
             study_log=StudyLog(self.layout.study_log, self.inputs.space, self.config.name),
-            checkpoints=CheckpointKeeper(self.layout, study),
+            checkpoints=CheckpointKeeper(self.layout, study, self.place.files),
             spending=spending,
         )
         ending = run_search(
@@ -242,6 +244,7 @@ class Run:
             study=self.engine.study,
             able=self._able(),
             display=self.display,
+            files=self.place.files,
             start_weights=self.start_weights,
             spending=self.spending,
             phase=self._phase,
@@ -268,6 +271,7 @@ class Run:
             dataset=self.inputs.dataset,
             cache_dir=str(cache_directory(self.config.data)),
             run_dir=str(self.layout.root.resolve()),
+            files=self.place.files,
             stored_px=self.inputs.stored_px_by_size(),
             rungs=self.inputs.rungs,
             images_per_trial=self.inputs.images_per_trial,

@@ -23,6 +23,8 @@ from hpsearch.model.weight_tags import published
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
 
+    from hpsearch.run_files import RunFiles
+
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of weight files in a timm repository, in order of preference."""
 HUB_TIMEOUT_SECONDS = 4.0
@@ -84,6 +86,13 @@ def shared(source: WeightsSource, directory: Path) -> WeightsSource:
             shutil.copyfile(source.file, partial)
         partial.replace(target)
     return replace(source, file=target)
+
+
+def at_hand(source: WeightsSource | None, files: RunFiles) -> WeightsSource | None:
+    """`source` with its file on this machine, as `shared` has put it into the run directory."""
+    if source is not None and source.file is not None and not source.file.is_file():
+        files.fetch(source.file)
+    return source
 
 
 def _given_file(weights: str) -> Path:

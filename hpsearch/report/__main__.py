@@ -14,7 +14,7 @@ def parser() -> Parser:
         prog="python -m hpsearch.report",
         description="Writes trials.csv and report.html of runs again, also of runs that still go on; compares several runs.",
     )
-    options.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directory, e.g. runs/first")
+    options.add_argument("runs", nargs="+", metavar="RUN", help="run directory, e.g. runs/first, or s3://BUCKET/PREFIX/NAME")
     options.add_argument(
         "--out",
         type=Path,
@@ -27,16 +27,17 @@ def parser() -> Parser:
 def command(argv: list[str]) -> int:
     """Writes everything and prints where the pages are."""
     options = parser().parse_args(argv)
-    from hpsearch.layout import RunLayout
+    from hpsearch.job.place import looked_at
     from hpsearch.report.rebuild import rebuild
 
-    contents = [rebuild(run) for run in options.runs]
-    for run in options.runs:
-        print(RunLayout(run).page)
+    places = [looked_at(run) for run in options.runs]
+    contents = [rebuild(place.layout.root, driven=place.is_driven()) for place in places]
+    for place in places:
+        print(place.layout.page)
     if len(contents) > 1:
         from hpsearch.report.page.comparison import write_comparison
 
-        out = options.out or options.runs[0].resolve().parent / "comparison.html"
+        out = options.out or places[0].layout.root.resolve().parent / "comparison.html"
         write_comparison(out, contents)
         print(out)
     return 0

@@ -26,10 +26,11 @@ from hpsearch.search.journal import Event, read_events
 from hpsearch.search.journal_file import is_driven
 
 
-def rebuild(run: Path) -> PageContent:
+def rebuild(run: Path, *, driven: bool | None = None) -> PageContent:
     """Writes tables and page of `run` again, and what its TensorBoard events lack; returns what the page tells.
 
-    While a driver works on the run its TensorBoard events are left to it.
+    While a driver works on the run (`driven`; None: it is looked whether one of this machine does) its TensorBoard events are
+    left to it.
 
     Raises:
         InputError: `run` is no run directory, or its study has not begun.
@@ -37,7 +38,7 @@ def rebuild(run: Path) -> PageContent:
     """
     layout = RunLayout(run)
     events = run_events(layout)
-    driven = is_driven(layout.journal)
+    driven = is_driven(layout.journal) if driven is None else driven
     content = dataclasses.replace(content_of(layout, events), status=_status(read_result(layout), driven))
     if not driven:
         _write_tensorboard(layout, events, content)
