@@ -156,6 +156,11 @@ class Posterior:
         self._factor_nn = np.linalg.cholesky(covariance_nn)
         self._weights_n = cho_solve((self._factor_nn, True), observations.score_n)
 
+    @property
+    def trials(self) -> list[int]:
+        """Trials that it knows something of, by number."""
+        return [int(number) for number in np.unique(self._seen.trial_n)]
+
     def mean(self, features_qd: Array, trial_q: Indices) -> Array:
         """Expected score after a full training."""
         return np.asarray(self._cross(features_qd, trial_q) @ self._weights_n)

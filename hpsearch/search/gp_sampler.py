@@ -4,10 +4,11 @@ Every rung value of every trial counts, also those of paused and running ones. E
 for one function drawn from the posterior (Thompson sampling), so that proposals that several slots ask for at once differ
 without more ado, and new trials, which cost but a first rung each, are as bold as the model is unsure.
 
-Measured with `python -m hpsearch.bench search` (FT-PFN; 4 workers; budgets 5, 10, 20), a regret above 1 counted as 1. Gain over
-Ray's recipe on tasks 0–199, budgets 5 and 10: random draws .05, .01 (± .025); expected improvement, which comes back to the
-same places too early, .00, −.01 (± .03); this .07, .06 (± .025). On tasks 400–929, two seeds, nothing tuned, regrets
-as they are: .020, .026, .088 (± .034, .027, .028; n = 397); single traps of regret 8 count for much.
+Measured with `python -m hpsearch.bench search` (FT-PFN; 4 workers; budgets 5, 10, 20). Gain over Ray's recipe on tasks 0–399,
+which it was tuned on, one seed: .082, .108, .153 (± .041, .030, .023; n = 294). On tasks 400–999, two seeds, nothing tuned:
+.032, .112, .167 (± .030, .027, .031; n = 454). On tasks 0–199, pooled, a regret above 1 counted as 1 (± .02; n = 144): random
+draws .05, this with 32, 128 and 512 candidates .07, .11 and .12, with half the standard deviation of the draws .09. Expected
+improvement comes back to the same places too early, and gained nothing.
 """
 
 from __future__ import annotations
@@ -119,7 +120,8 @@ class GpProposer:
             self._pool = [self._space.complete(_prior_choice(self._space, pool_random)) for _ in range(NUM_POOL)]
             self._pool_features_qd = np.stack([self._encoder.encode(params) for params in self._pool])
         rows = random.choice(NUM_POOL, size=NUM_CANDIDATES, replace=False)
-        trials = [trial for trial in study.trials.values() if trial.values]
+        known = (study.trials.get(number) for number in posterior.trials)
+        trials = [trial for trial in known if trial is not None and trial.values]
         if not trials:
             return [self._pool[int(row)] for row in rows], self._pool_features_qd[rows]
         means = posterior.mean(np.stack([self._encoded(trial) for trial in trials]), np.array([one.number for one in trials]))
