@@ -111,6 +111,11 @@ class RunLayout:
         return self.root / "audit.html"
 
     @property
+    def audit_json(self) -> Path:
+        """The same for programs, see `judge.audit.Audit`."""
+        return self.root / "audit.json"
+
+    @property
     def tune(self) -> Path:
         """What Ray Tune writes for itself; removable."""
         return self.root / ".tune"

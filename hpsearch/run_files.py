@@ -92,6 +92,7 @@ class MirroredFiles:
             StorageError: the store does not answer.
             OSError: this disk does not take it.
         """
+        file.parent.mkdir(parents=True, exist_ok=True)  # of the copy, which is begun by whichever process needs it first
         if self.objects.download(self._name(file), file):
             self._known[self._name(file)] = _state(file)
         else:

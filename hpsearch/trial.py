@@ -187,7 +187,7 @@ def train(order: Order, device: str, export: Path | None) -> int:
         device=device,
         precision=order.config.train.precision,
         compiled=CompiledNetworks(order.config.train.compile),
-        on_progress=lambda images, speed: show(f"{images:,} of {budget:,} images, {speed:,.0f} images/s"),
+        on_progress=lambda now: show(f"{now.images:,} of {budget:,} images, {now.images_per_second:,.0f} images/s"),
     )
     print(f"{trainer.num_parameters:,} parameters, weights {trainer.weights}, on {device}; {len(data.train):,} training images")
     print(

@@ -2,15 +2,18 @@
 
 import errno
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch.errors import DivergedError
-from hpsearch.execute.stretch import OnProgress, Progress, RungReport
+from hpsearch.errors import DivergedError, StorageError
+from hpsearch.execute.stretch import RungReport
 from hpsearch.layout import RunLayout
 from hpsearch.search.types import Stretch
+from hpsearch.train.progress import OnProgress, Progress
 
 RUNGS = (10, 30, 90)
 
@@ -63,11 +66,25 @@ class MisbehavingRunner:
             os._exit(9)
         if kind == "hang once" and _is_first(self.root / f"hung-{stretch.trial}"):
             time.sleep(600)
+        if kind == "leak":
+            _leak()
+        if kind == "fork":
+            (self.root / "forked").write_text(str(subprocess.Popen(["sleep", "600"], start_new_session=True).pid))
+        if kind == "write":
+            sys.stdout.write("much " * 20_000_000)
+            sys.stderr.write("more " * 20_000_000)
         while kind == "sleep" or (kind == "sleep until marked" and not (self.root / "go on").exists()):
             time.sleep(0.1)
         for images in RUNGS:
             if images > stretch.from_images:
                 yield RungReport(images=images, value=0.5, metrics={"pid": os.getpid()})
+
+
+def _leak() -> None:
+    kept = []
+    for _ in range(100):  # 5 GB at most, should nobody stop it
+        kept.append(b"\x01" * 50_000_000)
+        time.sleep(0.05)
 
 
 def _is_first(marker: Path) -> bool:
@@ -80,24 +97,37 @@ def _is_first(marker: Path) -> bool:
 
 @dataclass
 class CheckpointingRunner:
-    """Trains nothing, but keeps a checkpoint at each rung and a log of every piece, as a real runner would."""
+    """Trains nothing, but keeps a checkpoint at each rung, as a real runner would, and a log of every piece that it begins."""
 
     root: Path
     seconds_per_rung: float = 0.02
 
     def run(self, stretch: Stretch, on_progress: OnProgress) -> Iterator[RungReport]:
-        checkpoint = RunLayout(self.root).checkpoint(stretch.trial)
-        done = int(checkpoint.read_text()) if checkpoint.is_file() else 0
+        done = self._done(stretch.trial)
         for images in RUNGS:
-            if images <= done:
-                continue
-            time.sleep(self.seconds_per_rung)
-            with (self.root / "pieces.log").open("a") as log:
-                log.write(f"{stretch.trial} {done} {images}\n")
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            partial = checkpoint.with_suffix(".partial")
-            partial.write_text(str(images))
-            partial.replace(checkpoint)
-            done = images
+            if images > done:
+                try:
+                    self._train(stretch.trial, done, images)
+                except FileNotFoundError as error:
+                    raise StorageError(f"{self.root} is gone") from error
+                done = images
             if images > stretch.from_images:
                 yield RungReport(images=images, value=float(stretch.params["x"]), seconds=self.seconds_per_rung)
+
+    def _done(self, trial: int) -> int:
+        checkpoint = RunLayout(self.root).checkpoint(trial)
+        if checkpoint.is_file():
+            return int(checkpoint.read_text())
+        if not RunLayout(self.root).trials.is_dir():
+            raise StorageError(f"{self.root} is gone")
+        return 0
+
+    def _train(self, trial: int, done: int, images: int) -> None:
+        with (self.root / "pieces.log").open("a") as log:
+            log.write(f"{trial} {done} {images}\n")
+        time.sleep(self.seconds_per_rung)
+        checkpoint = RunLayout(self.root).checkpoint(trial)
+        checkpoint.parent.mkdir(exist_ok=True)
+        partial = checkpoint.with_suffix(".partial")
+        partial.write_text(str(images))
+        partial.replace(checkpoint)

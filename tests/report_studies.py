@@ -10,6 +10,9 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
+from hpsearch.judge.audit import Audit, Finding
+from hpsearch.judge.audit_file import write_audit
+from hpsearch.judge.cues import Cue
 from hpsearch.judge.intervals import auc_interval
 from hpsearch.layout import Result, RunLayout
 from hpsearch.metrics import score
@@ -97,6 +100,25 @@ def _misfortune(engine: Engine, stretch: Stretch) -> bool:
     return stretch.trial in outcomes
 
 
+AUDIT = Audit(
+    source="faces",
+    num_images=4000,
+    num_looked_at=4000,
+    shares={"train": (3000, 2000), "val": (1000, 600)},
+    findings=(
+        Finding(
+            severity="problem",
+            kind="duplicate across splits",
+            text="4 files stand in two splits. Remove them from one.",
+            examples=(f"{HOSTILE} (train) = a.jpg (val)",),
+        ),
+        Finding(severity="note", kind="near-duplicate", text="pairs of images show the same picture."),
+    ),
+    cues=(Cue(name="file size", split="val", auc=0.61, low=0.58, high=0.64),),
+)
+"""What an audit may find."""
+
+
 def make_run(directory: Path, num_trials: int = 24, *, stop_after: int | None = None, seed: int = 3) -> RunLayout:
     """A run directory as a run leaves it, without TensorBoard, tables and page; unfinished with `stop_after`."""
     layout = RunLayout(directory)
@@ -118,6 +140,7 @@ def make_run(directory: Path, num_trials: int = 24, *, stop_after: int | None = 
 
 
 def _finish(layout: RunLayout) -> None:
+    write_audit(layout.audit_json, AUDIT)
     study = fold(read_events(layout.journal))
     best = study.best()
     assert best is not None

@@ -12,15 +12,16 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from hpsearch.data.dataset import Dataset, ImageSet
-from hpsearch.errors import ClusterError
+from hpsearch.errors import ClusterError, StorageError
 from hpsearch.execute import runner as module
 from hpsearch.execute.runner import MakeTrainingRunner, SearchJob, TrainingRunner
-from hpsearch.execute.stretch import Progress, RungReport
+from hpsearch.execute.stretch import RungReport
 from hpsearch.layout import RunLayout
 from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.object_store import ObjectStore
 from hpsearch.run_files import MirroredFiles
 from hpsearch.search.types import Stretch
+from hpsearch.train.progress import Progress
 from tests.s3_server import BUCKET, address, s3_server
 
 RUNGS = (16, 32, 64)
@@ -49,6 +50,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture
 def job(dataset: Dataset, tmp_path: Path) -> SearchJob:
+    RunLayout(tmp_path / "run").trials.mkdir(parents=True)
     return SearchJob(
         dataset=dataset,
         cache_dir=str(tmp_path / "cache"),
@@ -91,9 +93,23 @@ def test_objective_is_what_rungs_compare(job: SearchJob, tmp_path: Path) -> None
     assert first.value == first.metrics["accuracy"]
 
 
+def test_where_the_run_directory_is_gone_no_trial_begins_anew(job: SearchJob, tmp_path: Path) -> None:
+    runner = TrainingRunner(job)
+    first = reports(runner, stretch())
+    next(first)
+    (tmp_path / "run").rename(tmp_path / "away")
+    with pytest.raises(StorageError, match=r"run/trials is not there any more\. Mount its disk again"):
+        next(first)
+    with pytest.raises(StorageError, match="is not there any more"):
+        list(reports(runner, stretch(from_images=RUNGS[0])))
+    assert not (tmp_path / "run").exists()
+
+
 def test_promoted_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(job: SearchJob, tmp_path: Path) -> None:
     straight = [report.metrics["train_loss"] for report in reports(TrainingRunner(job), stretch())]
-    runner = TrainingRunner(dataclasses.replace(job, run_dir=str(tmp_path / "other run")))
+    other = RunLayout(tmp_path / "other run")
+    other.trials.mkdir(parents=True)
+    runner = TrainingRunner(dataclasses.replace(job, run_dir=str(other.root)))
     first = reports(runner, stretch())
     losses = [next(first).metrics["train_loss"]]
     first.close()
@@ -150,7 +166,7 @@ def test_a_compiled_network_is_kept_for_the_next_trial(job: SearchJob, monkeypat
 
 
 def test_progress_says_images_and_speed(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.train.trial.SECONDS_BETWEEN_PROGRESS", 0.0)
+    monkeypatch.setattr("hpsearch.train.progress.SECONDS_BETWEEN_PROGRESS", 0.0)
     told: list[Progress] = []
     next(TrainingRunner(job).run(stretch(), told.append))
     of_training = [progress for progress in told if progress.images > 0]  # before it, signs of life while images are read

@@ -7,11 +7,12 @@ import pytest
 from hpsearch.errors import StorageError
 from hpsearch.execute.outcome import judge_exception
 from hpsearch.execute.session import Ending, SearchEvent, SearchSession
-from hpsearch.execute.stretch import Progress, RungReport
+from hpsearch.execute.stretch import RungReport
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome
+from hpsearch.train.progress import Progress
 
 SPACE = Space.from_dict({"x": {"low": 0.0, "high": 1.0}})
 

@@ -14,6 +14,7 @@ from hpsearch.report.moment import BudgetUse, TrialProgress, moment_of
 from hpsearch.report.panels import status_group
 from hpsearch.search.fold import Study, fold
 from hpsearch.search.types import Outcome
+from hpsearch.train.gpu_use import GpuUse
 from tests.report_studies import simulate
 
 BUDGET = BudgetUse(seconds=192, max_seconds=480, max_trials=24)
@@ -124,6 +125,49 @@ def test_many_running_trials_are_counted_rather_than_listed(study: Study, clock:
     running = {number: TrialProgress(images=1, to_images=2) for number in range(64)}
     display.update(study, running=running, budget=BUDGET)
     assert "and 56 more" in shown(display)
+
+
+def gpu(uuid: str, busy_fraction: float = 0.5) -> GpuUse:
+    return GpuUse(uuid=uuid, name="NVIDIA H100", busy_fraction=busy_fraction, used_bytes=41 * 2**30, total_bytes=80 * 2**30)
+
+
+def test_the_speed_stands_beside_what_the_machine_could_do_without_waiting_for_images(study: Study, clock: Clock) -> None:
+    display, _ = open_display("rich", clock)
+    running = {n: TrialProgress(images=1, to_images=2, images_per_second=90.0, step_fraction=0.9) for n in range(2)}
+    display.update(study, running=running, budget=BUDGET)
+    assert "180 of 200 possible images/s" in shown(display)
+
+
+def test_what_is_possible_is_not_said_while_one_trial_has_not_measured_it(study: Study, clock: Clock) -> None:
+    display, _ = open_display("rich", clock)
+    running = {0: TrialProgress(images=1, to_images=2, images_per_second=90.0, step_fraction=0.9)}
+    running[1] = TrialProgress(images=1, to_images=2, images_per_second=90.0)
+    display.update(study, running=running, budget=BUDGET)
+    assert "180 images/s" in shown(display)
+
+
+def test_each_gpu_is_shown_once_however_many_trials_share_it(study: Study, clock: Clock) -> None:
+    display, _ = open_display("rich", clock)
+    trials = [gpu("a", 0.75), gpu("a", 0.75), gpu("b", 0.25), None]
+    running = {number: TrialProgress(images=1, to_images=2, gpu=use) for number, use in enumerate(trials)}
+    display.update(study, running=running, budget=BUDGET)
+    text = shown(display)
+    assert text.count("NVIDIA H100") == 2
+    assert "75% busy  41.0 GiB of 80.0 GiB" in text
+
+
+def test_many_gpus_are_summed_up(study: Study, clock: Clock) -> None:
+    display, target = open_display("plain", clock)
+    running = {number: TrialProgress(images=1, to_images=2, gpu=gpu(str(number))) for number in range(64)}
+    display.update(study, running=running, budget=BUDGET)
+    assert "all 64" in shown(display)
+    assert "GPUs 50% busy" in written(target)
+
+
+def test_without_a_gpu_the_panel_says_nothing_of_one(study: Study, clock: Clock, running: dict[int, TrialProgress]) -> None:
+    display, _ = open_display("rich", clock)
+    display.update(study, running=running, budget=BUDGET)
+    assert "busy" not in shown(display)
 
 
 def test_live_panel_draws_on_a_terminal_and_prints_events_above_it(study: Study, clock: Clock) -> None:

@@ -14,7 +14,9 @@ from typing import Any, cast
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from markupsafe import escape
 
+from hpsearch.judge.audit_file import write_audit
 from hpsearch.layout import RunLayout
 from hpsearch.report.page.comparison import write_comparison
 from hpsearch.report.page.content import PageContent
@@ -23,10 +25,10 @@ from hpsearch.report.page.notes import honest_notes
 from hpsearch.report.page.render import render_page
 from hpsearch.report.rebuild import content_of, rebuild, run_events
 from hpsearch.report.tables import Predictions
-from tests.report_studies import HOSTILE, make_run
+from tests.report_studies import AUDIT, HOSTILE, make_run
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
-SECTIONS = ["result", "search", "confirmation", "parameters", "budget", "detector", "trials", "reproduce"]
+SECTIONS = ["result", "search", "confirmation", "parameters", "budget", "detector", "images", "trials", "reproduce"]
 FIGURES = [
     "history",
     "curves",
@@ -216,7 +218,7 @@ def test_page_fits_a_phone_and_the_running_study_has_no_detector_yet(chromium: s
     assert console == []
     assert found["sideways"] is False
     assert [section for section, _ in found["sections"]] == [
-        name for name in SECTIONS if name not in ("detector", "confirmation")
+        name for name in SECTIONS if name not in ("detector", "confirmation", "images")
     ]
     assert [name for name, marks in found["figures"].items() if not marks] == []
 
@@ -306,6 +308,25 @@ def test_the_finals_are_told_where_there_are_any(layout: RunLayout, content: Pag
     page = render_page(dataclasses.replace(content, result=cast("Any", alone)))
     assert 'id="confirmation"' not in page
     assert "Optimism" not in page
+
+
+def test_findings_of_the_audit_are_told_with_their_examples_while_the_run_goes_on(tmp_path: Path) -> None:
+    layout = make_run(tmp_path / "going", 12, stop_after=3)
+    assert 'id="images"' not in render_page(content_of(layout, run_events(layout)))
+    write_audit(layout.audit_json, AUDIT)
+    page = render_page(content_of(layout, run_events(layout)))
+    assert "<b>Problem: duplicate across splits</b>" in page
+    assert "4 files stand in two splits. Remove them from one." in page
+    assert str(escape(HOSTILE)) in page
+    assert "file size" in page
+    assert "What an audit of 4,000 of the 4,000 labelled images found" in page
+
+
+def test_an_audit_without_findings_says_so(content: PageContent) -> None:
+    clean = dataclasses.replace(AUDIT, findings=(), cues=())
+    page = render_page(dataclasses.replace(content, audit=clean))
+    assert "Nothing was found." in page
+    assert "What a single cue tells" not in page
 
 
 def test_notes_of_an_unfinished_run_say_so_first(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hpsearch.data.find import find_dataset
 from hpsearch.data.training_data import LabelledImages, TrainingData, open_training_data
 from hpsearch.errors import DivergedError, InfeasibleError
 from hpsearch.metrics import score
-from hpsearch.train import trial
+from hpsearch.train import progress, trial
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import TrialSettings
 from hpsearch.train.trial import TrialTrainer
@@ -287,11 +287,12 @@ def test_a_network_that_cannot_be_built_is_infeasible(data: TrainingData) -> Non
 
 
 def test_progress_is_told_every_few_seconds(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "SECONDS_BETWEEN_PROGRESS", 0.0)
-    told: list[tuple[int, float]] = []
-    trained(data, (24,), on_progress=lambda seen, speed: told.append((seen, speed)))
-    assert [seen for seen, _ in told] == [8, 16, 24]
-    assert all(speed > 0 for _, speed in told)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_PROGRESS", 0.0)
+    told: list[progress.Progress] = []
+    trained(data, (24,), on_progress=told.append)
+    assert [now.images for now in told] == [8, 16, 24]
+    assert all(now.images_per_second > 0 for now in told)
+    assert all(now.step_fraction is not None and 0 < now.step_fraction <= 1 for now in told)
 
 
 def test_a_trial_that_is_closed_between_rungs_leaves_no_thread(data: TrainingData) -> None:

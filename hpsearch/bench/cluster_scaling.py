@@ -20,11 +20,12 @@ from hpsearch.execute.auth import prepare_local_token
 from hpsearch.execute.resources import TrialResources
 from hpsearch.execute.search_loop import run_search
 from hpsearch.execute.session import SearchEvent
-from hpsearch.execute.stretch import OnProgress, RungReport
+from hpsearch.execute.stretch import RungReport
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Stretch
+from hpsearch.train.progress import OnProgress
 
 RUNGS = (100, 300, 900)
 SPACE = {"x": {"low": 0.0, "high": 1.0}, "y": {"low": 1.0e-4, "high": 1.0, "log": True}}

@@ -17,7 +17,7 @@ from hpsearch.config import Params, Sampler
 from hpsearch.execute.connect import connect
 from hpsearch.execute.resources import TrialResources
 from hpsearch.execute.search_loop import run_search
-from hpsearch.execute.stretch import OnProgress, RungReport
+from hpsearch.execute.stretch import RungReport
 from hpsearch.layout import RunLayout
 from hpsearch.search.engine import Engine
 from hpsearch.search.fold import fold
@@ -25,6 +25,7 @@ from hpsearch.search.journal import Journal, read_events
 from hpsearch.search.simulator import simulate
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Stretch
+from hpsearch.train.progress import OnProgress
 
 STEPS = (1, 3, 9, 27)
 """Rungs of the simulated study."""

@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hpsearch.execute.stretch import Progress
+from hpsearch.train.progress import Progress
 
 PIN_SECONDS = 1.0
 """A worker pins at most once in this time."""

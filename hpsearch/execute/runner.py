@@ -15,7 +15,7 @@ from hpsearch.config import Compile, Objective, Precision
 from hpsearch.data.dataset import Dataset
 from hpsearch.data.training_data import LabelledImages, TrainingData, open_training_data
 from hpsearch.errors import ClusterError
-from hpsearch.execute.stretch import OnProgress, Progress, RungReport
+from hpsearch.execute.stretch import RungReport
 from hpsearch.judge.objectives import objective_value
 from hpsearch.layout import RunLayout
 from hpsearch.model.weight_sources import WeightsSource, at_hand
@@ -23,6 +23,7 @@ from hpsearch.run_files import RunFiles, SharedFiles
 from hpsearch.search.types import Stretch
 from hpsearch.train.compiled import CompiledNetworks
 from hpsearch.train.plugins import import_plugins
+from hpsearch.train.progress import OnProgress, Progress
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import settings_from, trial_seed
 from hpsearch.train.trial import TrialTrainer
@@ -122,7 +123,7 @@ class TrainingRunner:
             precision=self._job.precision,
             checkpoint=checkpoint,
             start_weights=at_hand(self._job.start_weights.get((settings.backbone, settings.weights)), self._job.files),
-            on_progress=lambda images, speed: on_progress(Progress(images=images, images_per_second=speed)),
+            on_progress=on_progress,
             compiled=self._compiled,
         )
         if trainer.images_seen < stretch.from_images:

@@ -13,9 +13,10 @@ from typing import Literal, TypeVar
 
 from hpsearch.errors import HpsearchError
 from hpsearch.execute.outcome import Verdict
-from hpsearch.execute.stretch import Progress, RungReport
+from hpsearch.execute.stretch import RungReport
 from hpsearch.search.engine import Engine
 from hpsearch.search.types import Outcome, Stretch
+from hpsearch.train.progress import Progress
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -48,8 +49,8 @@ class SearchEvent:
     """Images seen by the trial so far."""
     value: float | None = None
     """Objective, at a rung."""
-    images_per_second: float | None = None
-    """Speed of late, with progress."""
+    progress: Progress | None = None
+    """How fast it goes, with progress."""
     going_on: bool = False
     """At a rung: the trial trains on in place."""
     outcome: Outcome | None = None
@@ -190,7 +191,7 @@ class SearchSession:
             live.heard_at = time.monotonic()
         if live is not None and not live.settled and progress.images >= live.images:
             live.images = progress.images
-            self._tell("progress", live, images_per_second=progress.images_per_second)
+            self._tell("progress", live, progress=progress)
 
     def heard_at(self, key: str) -> float:
         """When the stretch gave its last sign of life, on the monotonic clock."""
@@ -231,7 +232,7 @@ class SearchSession:
         live: _Live,
         *,
         value: float | None = None,
-        images_per_second: float | None = None,
+        progress: Progress | None = None,
         going_on: bool = False,
         outcome: Outcome | None = None,
         message: str = "",
@@ -242,7 +243,7 @@ class SearchSession:
             slot=live.slot,
             images=live.images,
             value=value,
-            images_per_second=images_per_second,
+            progress=progress,
             going_on=going_on,
             outcome=outcome,
             message=message,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hpsearch.search.types import Stretch
+from hpsearch.train.progress import OnProgress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,19 +22,6 @@ class RungReport:
     """Wall seconds since the rung before."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """What else is worth keeping: scores, training loss, images per second."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """How far a stretch is between two rungs; shown, never journaled."""
-
-    images: int
-    """Images seen by the trial so far."""
-    images_per_second: float
-    """Speed of late."""
-
-
-OnProgress = Callable[[Progress], None]
 
 
 class StretchRunner(Protocol):

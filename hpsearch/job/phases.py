@@ -210,6 +210,7 @@ class Run:
     def _search(self, resources: TrialResources) -> Ending:
         spending = self.spending
         study = self.engine.study
+        self.layout.trials.mkdir(exist_ok=True)  # by no worker: to them its absence says that the disk is gone
         watch = Watch(
             layout=self.layout,
             engine=self.engine,
@@ -218,6 +219,7 @@ class Run:
             study_log=StudyLog(self.layout.study_log, self.inputs.space, self.config.name),
             checkpoints=CheckpointKeeper(self.layout, study, self.place.files),
             spending=spending,
+            val=self.data.val,
         )
         ending = run_search(
             self.engine,
@@ -238,6 +240,7 @@ class Run:
         Raises:
             NoUsableTrialError: there is nothing to train again.
         """
+        self.layout.retrain.mkdir(exist_ok=True)  # as above
         finals = Finals(
             inputs=self.inputs,
             layout=self.layout,

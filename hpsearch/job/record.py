@@ -15,6 +15,7 @@ from hpsearch.job.figures import final_figures, prior_shift, write_finalists
 from hpsearch.job.finals import TRAINED_ON_ALL, val_note
 from hpsearch.job.last_words import last_words
 from hpsearch.job.spending import gpu_hours
+from hpsearch.judge.audit_file import read_audit, write_audit
 from hpsearch.judge.audit_page import as_html
 from hpsearch.judge.scores import split_result
 from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, BestResult, Result, RunLayout
@@ -73,6 +74,10 @@ def _readable(images: ImageSet, left_out: set[str]) -> ImageSet:
     return images.take(row for row, path in enumerate(images.paths) if path not in left_out)
 
 
+def _told(audit: Audit) -> list[dict[str, str]]:
+    return [{"severity": one.severity, "kind": one.kind, "text": one.text} for one in audit.findings]
+
+
 class Record:
     """Keeps `result.json`, tables and page of one run up to date."""
 
@@ -82,7 +87,8 @@ class Record:
         self._inputs = inputs
         self._engine = engine
         self._final: Result | None = read_result(layout)
-        self._findings = self._final.get("audit", []) if self._final else []
+        known = read_audit(layout.audit_json)
+        self._findings = _told(known) if known else self._final.get("audit", []) if self._final else []
         self._status = "running"
 
     def unreadable(self, unreadable: Sequence[tuple[str, str]]) -> None:
@@ -93,9 +99,10 @@ class Record:
             write_text(self._layout.unreadable, text.getvalue())
 
     def audited(self, audit: Audit, say: Callable[[str], None]) -> None:
-        """Writes the audit's page, keeps its findings, and says the problems and warnings."""
+        """Writes the audit as a page and for programs, and says the problems and warnings."""
+        write_audit(self._layout.audit_json, audit)
         write_text(self._layout.audit, as_html(audit))
-        self._findings = [{"severity": one.severity, "kind": one.kind, "text": one.text} for one in audit.findings]
+        self._findings = _told(audit)
         for one in audit.findings:
             if one.severity != "note":
                 say(f"audit: {one.severity}: {one.text}")
@@ -188,6 +195,7 @@ class Record:
             "submission": layout.submission,
             "unreadable": layout.unreadable,
             "audit": layout.audit,
+            "audit_json": layout.audit_json,
             "page": layout.page,
         }
         return {name: str(file.relative_to(layout.root)) for name, file in artefacts.items() if name == "page" or file.exists()}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from hpsearch.errors import StorageError
+from hpsearch.job.best_answers import show_answers
 from hpsearch.job.spending import budget_use
 from hpsearch.report.moment import TrialProgress
 from hpsearch.report.tables import write_trials
 from hpsearch.search.types import Outcome
 
 if TYPE_CHECKING:
+    from hpsearch.data.training_data import LabelledImages
     from hpsearch.execute.checkpoints import CheckpointKeeper
     from hpsearch.execute.session import SearchEvent
     from hpsearch.job.spending import Spending
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
     from hpsearch.report.tensorboard import TensorBoardWriter
     from hpsearch.search.engine import Engine
     from hpsearch.search.study_log import StudyLog
+    from hpsearch.search.types import TrialState
+
+log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_TABLES = 10.0
 """`trials.csv` of 2,000 trials takes 0.1 s to write."""
@@ -43,6 +51,8 @@ class Watch:
     """Deletes what nothing can resume any more."""
     spending: Spending
     """The clock and the limits."""
+    val: LabelledImages
+    """Images that trials are compared on."""
     running: dict[int, TrialProgress] = field(default_factory=dict)
     """Trials that slots work on."""
     best_value: float = float("-inf")
@@ -57,19 +67,16 @@ class Watch:
             self.display.tell(event.kind, **facts, going_on=event.going_on)
         trial = self.engine.study.trials[event.trial]
         if event.kind in ("started", "progress") or event.going_on:
-            speed = event.images_per_second or trial.metrics.get(trial.images, {}).get("images_per_second")
-            self.running[event.trial] = TrialProgress(
-                images=event.images, to_images=trial.target_images, images_per_second=speed
-            )
+            self.running[event.trial] = _progress_of(trial, event)
         else:
             self.running.pop(event.trial, None)
         if event.kind == "rung":
-            self.tensorboard.rung(trial)
+            self._view(lambda: self.tensorboard.rung(trial))
             self._announce_best(event)
         if event.kind in ("rung", "ended"):
             self.checkpoints.sweep(event.trial)
             if not event.going_on:
-                self.tensorboard.ended(trial)
+                self._view(lambda: self.tensorboard.ended(trial))
         if event.kind == "ended" and event.outcome is not None:
             self.display.event(f"trial {event.trial} {_WORDS[event.outcome]}: {event.message}")
         if event.kind == "lost":
@@ -90,14 +97,31 @@ class Watch:
         self.study_log.finish(self.engine.study)
 
     def _write_tables(self) -> None:
-        write_trials(self.layout, self.engine.study)
-        self.study_log.update(self.engine.study)
         self.tables_at = time.monotonic()
+        self._view(lambda: write_trials(self.layout, self.engine.study))
+        self._view(lambda: self.study_log.update(self.engine.study))
+
+    def _view(self, write: Callable[[], None]) -> None:
+        """Writes what follows from the journal; a disk that is full or gone ends no search here, the journal waits for it."""
+        try:
+            if self.layout.trials.is_dir():  # nothing is made in the place of a disk that is gone
+                write()
+        except (StorageError, OSError) as error:
+            log.warning("%s", error)
 
     def _announce_best(self, event: SearchEvent) -> None:
         if event.value is not None and event.value > self.best_value:
             self.best_value = event.value
             self.display.event(f"trial {event.trial}: best so far {event.value:.4f} at {event.images:,} images")
+            self._view(lambda: show_answers(self.layout, event.trial, self.val, self.tensorboard))
+
+
+def _progress_of(trial: TrialState, event: SearchEvent) -> TrialProgress:
+    now, before = event.progress, trial.metrics.get(trial.images, {}).get("images_per_second")
+    progress = TrialProgress(images=event.images, to_images=trial.target_images, images_per_second=before)
+    if now is None or not now.images_per_second:
+        return progress
+    return replace(progress, images_per_second=now.images_per_second, step_fraction=now.step_fraction, gpu=now.gpu)
 
 
 _WORDS = {

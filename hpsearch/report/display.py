@@ -148,6 +148,8 @@ def _numbers(moment: Moment) -> dict[str, Any]:
         "trials": dict(moment.summary.counts),
         "best": best and {"trial": best.number, "images": best.images, "value": best.value, "params": best.params},
         "images_per_second": moment.images_per_second,
+        "step_images_per_second": moment.step_images_per_second,
+        "gpus": [dataclasses.asdict(gpu) for gpu in moment.gpus],
         "seconds": moment.budget.seconds,
         "seconds_left": moment.budget.seconds_left,
         "gpu_hours": moment.budget.gpu_hours,

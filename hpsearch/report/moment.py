@@ -9,6 +9,7 @@ from hpsearch.config import Objective, ParamValue
 from hpsearch.report.facts import objective_of, searched_parameters
 from hpsearch.report.summary import StudySummary, summarise
 from hpsearch.search.fold import Study
+from hpsearch.train.gpu_use import GpuUse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,10 @@ class TrialProgress:
     """Images at which its next rung is."""
     images_per_second: float | None = None
     """Its present speed; None: not known yet."""
+    step_fraction: float | None = None
+    """Share of its time that is not spent on waiting for images; None: not known."""
+    gpu: GpuUse | None = None
+    """What its GPU says of itself; None: not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +71,18 @@ class Moment:
         """Speed of all running trials together; None: none is known yet."""
         known = [progress.images_per_second for progress in self.running.values() if progress.images_per_second]
         return sum(known) if known else None
+
+    @property
+    def step_images_per_second(self) -> float | None:
+        """What the running trials would reach together if none had to wait for images; None: not known of all of them."""
+        speeds = [(trial.images_per_second, trial.step_fraction) for trial in self.running.values()]
+        known = [speed / fraction for speed, fraction in speeds if speed and fraction]
+        return sum(known) if known and len(known) == len(speeds) else None
+
+    @property
+    def gpus(self) -> list[GpuUse]:
+        """The GPUs of the running trials, each once."""
+        return list({trial.gpu.uuid: trial.gpu for trial in self.running.values() if trial.gpu is not None}.values())
 
 
 def moment_of(study: Study, *, budget: BudgetUse, running: Mapping[int, TrialProgress] | None = None) -> Moment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -12,6 +13,7 @@ from rich.text import Text
 from hpsearch.report import wording
 from hpsearch.report.moment import BudgetUse, Moment, TrialProgress
 from hpsearch.report.summary import StudySummary, correlation_warning
+from hpsearch.train.gpu_use import GpuUse
 
 STYLES = {
     "running": "cyan",
@@ -25,6 +27,7 @@ STYLES = {
 """Colour of each state."""
 
 MAX_RUNNING_SHOWN = 8
+MAX_GPUS_SHOWN = 4
 SPARKLINE_WIDTH = 32
 
 
@@ -38,12 +41,31 @@ def state_line(moment: Moment) -> Table:
     for state, count in summary.counts.items():
         left.append("  ")
         left.append(f"{count:,} {state}", style=STYLES[state])
-    speed = moment.images_per_second
     line = Table.grid(expand=True)
     line.add_column(ratio=1)
     line.add_column(justify="right", no_wrap=True)
-    line.add_row(left, Text(f"{speed:,.0f} images/s" if speed else ""))
+    line.add_row(left, Text(speed_text(moment)))
     return line
+
+
+def speed_text(moment: Moment) -> str:
+    """All trials together, beside what they would reach if none had to wait for images."""
+    speed, possible = moment.images_per_second, moment.step_images_per_second
+    if not speed:
+        return ""
+    return f"{speed:,.0f} images/s" if possible is None else f"{speed:,.0f} of {possible:,.0f} possible images/s"
+
+
+def gpu_table(gpus: Sequence[GpuUse]) -> Table:
+    """How busy each GPU is and how full; the first few where there are many."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for gpu in gpus[:MAX_GPUS_SHOWN]:
+        used, total = wording.size(gpu.used_bytes), wording.size(gpu.total_bytes)
+        table.add_row(gpu.name, bar(gpu.busy_fraction, 1), f"{gpu.busy_fraction:.0%} busy", f"{used} of {total}")
+    if len(gpus) > MAX_GPUS_SHOWN:
+        busy = sum(gpu.busy_fraction for gpu in gpus) / len(gpus)
+        table.add_row(Text(f"all {len(gpus):,}", style="dim"), bar(busy, 1), f"{busy:.0%} busy")
+    return table
 
 
 def rung_table(summary: StudySummary, *, with_correlation: bool = False) -> Table:
@@ -110,6 +132,8 @@ def study_group(moment: Moment) -> Group:
     parts += [rung_table(moment.summary), Text(), best_line(moment)]
     if moment.running:
         parts += [Text(), running_table(dict(moment.running))]
+    if moment.gpus:
+        parts += [Text(), gpu_table(moment.gpus)]
     return Group(*parts, Text(), budget_table(moment.budget))
 
 
@@ -134,7 +158,9 @@ def plain_line(moment: Moment) -> str:
         best = summary.best
         parts.append(f"best {moment.objective} {best.values[best.images]:.4f} (trial {best.number}, {best.images:,} images)")
     if moment.images_per_second:
-        parts.append(f"{moment.images_per_second:,.0f} images/s")
+        parts.append(speed_text(moment))
+    if moment.gpus:
+        parts.append(f"GPUs {sum(gpu.busy_fraction for gpu in moment.gpus) / len(moment.gpus):.0%} busy")
     left = budget.seconds_left
     parts.append(f"{wording.duration(budget.seconds)} used" if left is None else f"{wording.duration(left)} left")
     return "; ".join(parts)

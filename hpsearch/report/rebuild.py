@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from hpsearch.errors import InputError
+from hpsearch.judge.audit_file import read_audit
 from hpsearch.layout import Result, RunLayout
 from hpsearch.report.mistakes import read_mistakes
 from hpsearch.report.page.content import PageContent
@@ -74,6 +75,7 @@ def content_of(layout: RunLayout, events: list[Event]) -> PageContent:
         result=result,
         predictions=read_predictions(layout),
         mistakes=read_mistakes(layout),
+        audit=read_audit(layout.audit_json),
         config=_config(layout),
         importance=importance(study),
         path=_path(events),

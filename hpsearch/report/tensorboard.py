@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata
 
 from hpsearch.config import Objective
@@ -100,18 +101,31 @@ class TensorBoardWriter:
         Raises:
             StorageError: its directory cannot be written.
         """
-        columns = list(next(iter(confusion.values())))
-        rows = [f"| {truth} | {' | '.join(f'{counts[one]:,}' for one in columns)} |" for truth, counts in confusion.items()]
-        table = "\n".join([f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}", *rows])
-        summaries = [picture("images/augmented", augmented_png), picture("val/roc", roc_png), text("val/confusion", table)]
+        summaries = [picture("images/augmented", augmented_png), *_answers(roc_png, confusion)]
         directory = EventDirectory(self._layout.retrain / f"trial-{trial.number}")
         directory.append([(trial.images, summary) for summary in summaries], time.time())
+
+    def answered(self, trial: int, images: int, roc_png: bytes, confusion: Mapping[str, Mapping[str, int]]) -> None:
+        """Writes how a trial answers after `images`, as `described` does of the retrained model.
+
+        Raises:
+            StorageError: its directory cannot be written.
+        """
+        directory = EventDirectory(self._layout.trial(trial))
+        directory.append([(images, summary) for summary in _answers(roc_png, confusion)], time.time())
 
     def _events(self, trial: TrialState) -> _TrialEvents:
         if trial.number not in self._trials:
             directory = EventDirectory(self._layout.trial(trial.number))
             self._trials[trial.number] = _TrialEvents(directory, self._objective, self._parameters)
         return self._trials[trial.number]
+
+
+def _answers(roc_png: bytes, confusion: Mapping[str, Mapping[str, int]]) -> list[Summary]:
+    columns = list(next(iter(confusion.values())))
+    rows = [f"| {truth} | {' | '.join(f'{counts[one]:,}' for one in columns)} |" for truth, counts in confusion.items()]
+    table = "\n".join([f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}", *rows])
+    return [picture("val/roc", roc_png), text("val/confusion", table)]
 
 
 class _TrialEvents:

@@ -14,7 +14,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,7 @@ from hpsearch.train.loss import loss_of
 from hpsearch.train.optimise import clip_gradients, learning_rate, make_optimizer, set_learning_rate
 from hpsearch.train.peers import Peers, SharedGradients
 from hpsearch.train.precision import compute_type, tune_device
+from hpsearch.train.progress import OnProgress, ProgressMeter
 from hpsearch.train.result import RungResult, packed, unpacked
 from hpsearch.train.settings import TrialSettings, full_budget
 from hpsearch.train.vocabulary import model_spec
@@ -52,10 +53,6 @@ log = logging.getLogger(__name__)
 
 STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 50}
 """Steps after which the loss is looked at; on a GPU each look makes the host wait."""
-SECONDS_BETWEEN_PROGRESS = 2.0
-
-OnProgress = Callable[[int, float], None]
-"""Told images seen and images per second of late, every few seconds."""
 
 
 class TrialTrainer:
@@ -206,7 +203,7 @@ class TrialTrainer:
             return self._last.train_loss
         self._network.train()
         loss_sum = torch.zeros((), device=self._device)
-        progress = _Progress(self._on_progress, self.images_seen)
+        meter = ProgressMeter(self._on_progress, images=self.images_seen, device=self._device.type)
         between_checks = STEPS_BETWEEN_CHECKS[self._device.type]
         batches = training_batches(
             self._data.train,
@@ -217,11 +214,11 @@ class TrialTrainer:
             device=self._device,
         )
         with closing(batches):
-            for number, (images_bchw, labels_b, first) in enumerate(batches, start=1):
+            for number, (images_bchw, labels_b, first) in enumerate(meter.waiting(batches), start=1):
                 loss_sum += self._take_step(images_bchw, labels_b, first)
                 if number % between_checks == 0 or number == num_steps:
                     self._check_finite(loss_sum)
-                progress.tell(self.images_seen)
+                meter.tell(self.images_seen)
                 if number == num_steps:
                     break
         return float(loss_sum) / num_steps
@@ -279,18 +276,3 @@ class TrialTrainer:
         """What a checkpoint must agree in to be gone on from."""
         settings = dataclasses.asdict(self.settings)
         return json.dumps({"settings": settings, "seed": self._seed, "num_steps": self._num_steps}, sort_keys=True)
-
-
-class _Progress:
-    """Passes on how far training is, every few seconds."""
-
-    def __init__(self, on_progress: OnProgress | None, images: int) -> None:
-        self._on_progress = on_progress
-        self._images = images
-        self._told = time.monotonic()
-
-    def tell(self, images: int) -> None:
-        seconds = time.monotonic() - self._told
-        if self._on_progress and seconds >= SECONDS_BETWEEN_PROGRESS:
-            self._on_progress(images, (images - self._images) / seconds)
-            self._images, self._told = images, time.monotonic()

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from hpsearch.config import Objective
+from hpsearch.judge.audit import Audit
 from hpsearch.layout import Result
 from hpsearch.report.facts import SearchedParameter, objective_of, searched_parameters
 from hpsearch.report.mistakes import Mistake
@@ -36,6 +37,8 @@ class PageContent:
     """The retrained model's answers on the validation images; None while there are none."""
     mistakes: tuple[Mistake, ...] = ()
     """The worst of them, as pictures."""
+    audit: Audit | None = None
+    """What the audit before the search found wrong with the images; None: there was none yet."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """`config.yaml`: command, commit, versions, hardware, configuration."""
     importance: Mapping[str, float] = field(default_factory=dict)
