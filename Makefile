@@ -26,7 +26,7 @@ test: $(INSTALLED)
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest $(ARGS)
 
-# Every fault of tests/faults, each random one at TRIES moments: some twenty minutes on two cores.
+# Every fault of tests/faults, each random one at TRIES moments at least; its table is kept in build/faults.md.
 TRIES ?= 20
 faults: $(INSTALLED)
 	FAULT_TRIES=$(TRIES) $(BIN)/python -m pytest tests/faults $(ARGS)

@@ -1,4 +1,4 @@
-"""A study of checkpointing trials as a program, to be killed and started again: `python -m tests.execute_study RUN_DIR`."""
+"""A study of checkpointing trials as a program, to be killed and begun again: `python -m tests.execute_study RUN [SECONDS]`."""
 
 import functools
 import sys
@@ -17,21 +17,24 @@ from hpsearch.search.types import EngineConfig
 from tests.execute_runners import RUNGS, CheckpointingRunner
 
 
-def main(root: Path) -> None:
+def main(root: Path, seconds_per_rung: float = 0.02) -> None:
     layout = RunLayout(root)
     config = EngineConfig(rungs=RUNGS, sampler="random", num_trials=18)
     engine = Engine.open(Space.from_dict({"x": {"low": 0.0, "high": 1.0}}), config, Journal(layout.journal))
+    layout.trials.mkdir(exist_ok=True)
     checkpoints = CheckpointKeeper(layout, engine.study)
     with connect("", tune_dir=layout.tune):
         ending = run_search(
             engine,
-            functools.partial(CheckpointingRunner, root),
+            functools.partial(CheckpointingRunner, root, seconds_per_rung),
             resources=TrialResources(cpus=1, gpus=0, slots=2, max_slots=2),
             tune_dir=layout.tune,
+            deadline_seconds=600.0,
+            silence_seconds=300.0,
             on_event=lambda event: checkpoints.sweep(event.trial) if event.kind == "rung" else None,
         )
     assert ending is Ending.FINISHED
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(float, sys.argv[2:]))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ray.tune.execution.tune_controller import TuneController
 
 from hpsearch.config import ResourcesConfig
 from hpsearch.errors import ClusterError, InputError, StorageError
@@ -208,6 +209,24 @@ def test_killed_driver_continues_without_repeating_a_journaled_rung(tmp_path: Pa
 @pytest.mark.parametrize("at_rung", [1, 2, 3, 7, 11, 13, 17, 19, 23, 24])
 def test_killed_driver_continues_wherever_it_was(tmp_path: Path, at_rung: int) -> None:
     kill_and_continue(tmp_path, at_rung)
+
+
+def test_a_failure_of_tune_itself_over_a_lost_worker_ends_no_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[str] = []
+
+    def fail_once(controller: TuneController, trial: Any, exception: Exception) -> None:
+        if not failures:
+            failures.append(trial.trial_id)
+            raise RuntimeError("This is an error in Ray Tune's execution logic.")
+        handled(controller, trial, exception)
+
+    handled = TuneController._trial_task_failure
+    monkeypatch.setattr(TuneController, "_trial_task_failure", fail_once)
+    run = Run(tmp_path, "die once", "fine")
+    assert run.misbehave() is Ending.FINISHED
+    assert len(failures) == 1
+    assert all(trial.values for trial in run.engine.study.trials.values())
+    assert run.engine.study.num_running == 0
 
 
 def kill_and_continue(root: Path, at_rung: int) -> None:

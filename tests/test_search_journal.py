@@ -3,6 +3,7 @@
 import json
 import math
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from hpsearch.errors import StorageError
 from hpsearch.search.engine import Engine
+from hpsearch.search.fold import fold
 from hpsearch.search.journal import Journal, MemoryStore, read_events
 from hpsearch.search.journal_file import RETRY_SECONDS, FileStore, is_driven
 from hpsearch.search.simulator import simulate
@@ -32,12 +34,12 @@ def names(path: Path) -> list[str]:
 
 
 def test_events_are_read_again_as_they_were_taken_in(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "run" / "journal.jsonl", clock=lambda: 12.5)
+    journal = Journal(tmp_path / "run" / "journal.jsonl", clock=lambda: 12.5, stopwatch=iter([1.0, 3.0]).__next__)
     event = journal.stamped({**EVENT, "rungs": (1, np.int64(3)), "metrics": {1: np.float32("nan"), 2: math.inf}})
     journal.append([event])
     journal.close()
     assert read_events(tmp_path / "run" / "journal.jsonl") == [event] == journal.events
-    assert event == {**EVENT, "rungs": [1, 3], "metrics": {"1": None, "2": None}, "at": 12.5}
+    assert event == {**EVENT, "rungs": [1, 3], "metrics": {"1": None, "2": None}, "at": 12.5, "ran": 2.0}
 
 
 def test_a_torn_last_line_is_left_out_and_then_cut_off(tmp_path: Path) -> None:
@@ -148,6 +150,70 @@ def test_a_disk_that_comes_back_is_written_to(tmp_path: Path) -> None:
     store.append(b"whole\n")
     assert store.read() == b"whole\n"
     store.close()
+
+
+def test_a_directory_that_disappears_and_returns_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
+    def bring_back(seconds: float) -> None:
+        shutil.copytree(tmp_path / "away", tmp_path / "run")  # other files now, as after another mount
+
+    path = tmp_path / "run" / "journal.jsonl"
+    store = FileStore(path, sleep=bring_back)
+    store.append(b"first\n")
+    path.parent.rename(tmp_path / "away")
+    store.append(b"second\n")
+    assert path.read_bytes() == b"first\nsecond\n"
+    assert is_driven(path)
+    store.close()
+    assert not is_driven(path)
+
+
+def test_a_directory_that_stays_away_is_not_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "journal.jsonl"
+    store = FileStore(path, sleep=lambda _: None)
+    path.parent.rename(tmp_path / "away")
+    with pytest.raises(StorageError, match=r"cannot write \(No such file or directory\).*bring the disk back"):
+        store.append(b"second\n")
+    assert not path.parent.exists()
+    store.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"first\nof another driver\n"])
+def test_another_journal_in_its_place_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    store = FileStore(tmp_path / "journal.jsonl", sleep=lambda _: None)
+    store.append(b"first\n")
+    (tmp_path / "journal.jsonl").unlink()
+    (tmp_path / "journal.jsonl").write_bytes(content)
+    with pytest.raises(StorageError, match=f"has {len(content)} bytes and not the 6 written here"):
+        store.append(b"second\n")
+    assert (tmp_path / "journal.jsonl").read_bytes() == content
+    store.close()
+
+
+def test_what_a_lost_disk_left_of_a_line_is_cut_off_before_the_next_try(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "journal.jsonl", sleep=lambda _: None)
+    store.append(b"first\n")
+    with (tmp_path / "journal.jsonl").open("ab") as torn:
+        torn.write(b"sec")
+    store.append(b"second\n")
+    assert store.read() == b"first\nsecond\n"
+    store.close()
+
+
+def test_steps_of_the_clock_leave_the_time_that_a_study_has_taken(tmp_path: Path) -> None:
+    clock, stopwatch = iter([1000.0, 90_000.0, 500.0, 600.0]), iter([7.0, 7.0, 8.0, 20.0])
+    journal = Journal(tmp_path / "j.jsonl", clock=lambda: next(clock), stopwatch=lambda: next(stopwatch))
+    header = {"event": "study", "rungs": [1], "eta": 3}
+    journal.append([journal.stamped(header), journal.stamped({"event": "budget", "num_trials": 1})])
+    journal.append([journal.stamped({"event": "phase", "name": "searching", "seconds": 12.0, "gpu_seconds": 0.0})])
+    journal.close()
+    assert fold(read_events(tmp_path / "j.jsonl")).driven_seconds == 13.0
+
+
+def test_a_journal_without_its_drivers_seconds_counts_the_clock() -> None:
+    events = [{"event": "study", "rungs": [1], "eta": 3, "at": 100.0}, {"event": "budget", "num_trials": 1, "at": 100.0}]
+    events.append({"event": "phase", "name": "searching", "seconds": 30.0, "gpu_seconds": 0.0, "at": 130.0})
+    events += [{"event": "budget", "num_trials": 1, "at": 1000.0}, {**events[-1], "at": 1020.0}]
+    assert fold(events).driven_seconds == 50.0
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import psutil
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayTaskError
 
 from hpsearch.errors import ClusterError
 from hpsearch.execute.auth import forget_token
 from hpsearch.execute.connect import live_nodes
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
+from hpsearch.execute.lost import LOST
 from hpsearch.execute.messages import first_line
 from hpsearch.execute.resources import TrialResources, limit_threads
 from hpsearch.execute.worker_call import MAX_RETRIES, POLL_SECONDS, Finished, Progress, Result, name_of, original_error
@@ -69,7 +70,7 @@ def call_on_group(
             with closing(_Group(count, resources, interrupt)) as group:
                 try:
                     return cast(Result, group.run(function, kwargs, on_progress))
-                except (RayActorError, WorkerLostError) as error:
+                except (*LOST, WorkerLostError) as error:
                     lost = error
                     log.warning("%s: one of %d workers lost, attempt %d: %s", name_of(function), count, attempt + 1, error)
     raise ClusterError(

@@ -15,11 +15,15 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
+from ray.tune.execution import tune_controller
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
-from hpsearch.errors import ClusterError
+from hpsearch.errors import ClusterError, HpsearchError
 from hpsearch.execute.connect import live_nodes
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
+from hpsearch.execute.lost import LostActorManager
+from hpsearch.execute.messages import first_line
 from hpsearch.execute.progress import ProgressReader
 from hpsearch.execute.resources import TrialResources
 from hpsearch.execute.session import Ending, SearchEvent, SearchSession
@@ -42,6 +46,11 @@ NODES_SECONDS = 5.0
 """How often the nodes are counted: those that join get trials, without any the search waits."""
 STARVED_SECONDS = 600.0
 """How long it waits for a node that can hold a trial; a spot node may take minutes to be replaced."""
+
+
+MAX_TUNE_FAILURES = 3
+"""Times that Tune is begun again after a failure of its own: a worker that is lost while idle can bring one about."""
+log = logging.getLogger(__name__)
 
 
 class _Watch(tune.Stopper):
@@ -126,15 +135,30 @@ def run_search(
     )
     with catch_interrupts() as interrupt, contextlib.closing(ProgressReader()) as reader:
         try:
-            _run_tune(session, make_runner, resources, tune_dir, interrupt, reader, silence_seconds)
-        except Exception as error:
-            session.fail(error)  # unless it follows from an earlier one
+            for failure in range(MAX_TUNE_FAILURES + 1):
+                if not _tune_failed(session, failure, make_runner, resources, tune_dir, interrupt, reader, silence_seconds):
+                    break
+                session.close()  # what was live is handed out again
         finally:
             session.close()
     if session.error is not None:
         raise session.error
     assert session.ending is not None, "Tune ended of its own accord"
     return session.ending
+
+
+def _tune_failed(session: SearchSession, failure: int, *arguments: Any) -> bool:
+    """Runs Tune to its end; whether it failed itself, no cause of ours being known, and may be begun again."""
+    try:
+        _run_tune(session, *arguments)
+    except Exception as error:
+        is_over = session.error is not None or session.ending is not None or failure == MAX_TUNE_FAILURES
+        if is_over or isinstance(error, (RayError, HpsearchError, OSError)):
+            session.fail(error)  # unless it follows from an earlier one
+            return False
+        log.warning("Tune failed and is begun again: %s", first_line(error), exc_info=True)
+        return True
+    return False
 
 
 def _run_tune(
@@ -172,12 +196,15 @@ def _run_tune(
 def _tune_environment() -> Iterator[None]:
     previous = {name: os.environ.get(name) for name in TUNE_ENVIRONMENT}
     os.environ.update(TUNE_ENVIRONMENT)
+    controller: Any = tune_controller
+    manager, controller.RayActorManager = controller.RayActorManager, LostActorManager
     logger = logging.getLogger("ray.tune")
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # every error of a trial reaches the session
     try:
         yield
     finally:
+        controller.RayActorManager = manager
         logger.setLevel(level)
         for name, value in previous.items():
             if value is None:

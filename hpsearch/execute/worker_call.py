@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayTaskError
 
 from hpsearch.errors import ClusterError
 from hpsearch.execute.auth import forget_token
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
-from hpsearch.execute.messages import first_line, last_line
+from hpsearch.execute.lost import LOST, check_began
+from hpsearch.execute.messages import first_line
 from hpsearch.execute.resources import TrialResources, limit_threads
 
 log = logging.getLogger(__name__)
@@ -55,9 +56,8 @@ def call_on_worker(
         for attempt in range(MAX_RETRIES + 1):
             try:
                 return _call_once(function, kwargs, resources, on_progress, interrupt)
-            except RayActorError as error:
-                if error.actor_init_failed:
-                    raise ClusterError(f"a worker cannot run hpsearch: {last_line(error)}. See its node's Ray logs.") from error
+            except LOST as error:
+                check_began(error)
                 lost = error
                 log.warning("%s: worker lost, attempt %d of %d: %s", name_of(function), attempt + 1, MAX_RETRIES + 1, error)
     raise ClusterError(

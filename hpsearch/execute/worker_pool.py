@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayTaskError
 
 from hpsearch.errors import ClusterError, DivergedError, InfeasibleError
 from hpsearch.execute.interrupt import catch_interrupts
-from hpsearch.execute.messages import first_line, last_line
+from hpsearch.execute.lost import LOST, check_began
+from hpsearch.execute.messages import first_line
 from hpsearch.execute.resources import TrialResources
 from hpsearch.execute.worker_call import MAX_RETRIES, POLL_SECONDS, Caller, Finished, Progress, original_error
 
@@ -103,7 +104,7 @@ def _take(
     one = live.pop(reference)
     try:
         item = ray.get(reference)
-    except RayActorError as error:
+    except LOST as error:
         _start_again(live, one, error, function, resources)
         return
     except RayTaskError as error:
@@ -124,12 +125,11 @@ def _take(
 def _start_again(
     live: dict[Any, _Live[Key]],
     one: _Live[Key],
-    error: RayActorError,
+    error: Exception,
     function: Callable[..., Any],
     resources: TrialResources,
 ) -> None:
-    if error.actor_init_failed:
-        raise ClusterError(f"a worker cannot run hpsearch: {last_line(error)}. See its node's Ray logs.") from error
+    check_began(error)
     log.warning("%s: worker lost, attempt %d of %d: %s", one.call.key, one.attempt + 1, MAX_RETRIES + 1, error)
     if one.attempt == MAX_RETRIES:
         raise ClusterError(

@@ -8,10 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+class _LogFile(logging.FileHandler):
+    """A message that a full or lost disk does not take is left out; logging itself would print a traceback instead."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Says nothing."""
+
+
 @contextlib.contextmanager
 def log_to(file: Path) -> Iterator[None]:
     """Sends hpsearch's log messages to `file`, with times; what people need to see is on the display."""
-    handler = logging.FileHandler(file, encoding="utf-8")
+    handler = _LogFile(file, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("hpsearch")
     level, propagates = logger.level, logger.propagate

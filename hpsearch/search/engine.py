@@ -222,7 +222,7 @@ def _header(space: Space, config: EngineConfig, identity: Mapping[str, Any]) -> 
 
 
 def _check_same_study(found: Event, wanted: Event, path: str) -> None:
-    was, now = flatten({**found, "at": 0}), flatten({**wanted, "at": 0})
+    was, now = (flatten({**header, "at": 0, "ran": 0}) for header in (found, wanted))
     differences = [
         f"  {key}: {was.get(key, 'absent')} in the study, {now.get(key, 'absent')} now"
         for key in dict.fromkeys([*was, *now])

@@ -47,6 +47,7 @@ class Study:
         self.last_at: float = 0.0
         """Unix seconds of the last event."""
         self._opened_at: float = 0.0
+        self._ran_seconds: float = 0.0
         self._earlier_seconds: float = 0.0
 
     @property
@@ -56,8 +57,8 @@ class Study:
 
     @property
     def driven_seconds(self) -> float:
-        """Seconds between the first and the last event of each driver, summed: wall time that also survives a SIGKILL."""
-        return self._earlier_seconds + self.last_at - self._opened_at
+        """Seconds up to the last event of each driver, summed: time that survives a SIGKILL and steps of the clock."""
+        return self._earlier_seconds + self._ran_seconds
 
     def counts(self) -> dict[Outcome, int]:
         """Trials by outcome; those that run or wait to go on count as paused, as they would if the study ended now."""
@@ -93,7 +94,10 @@ class Study:
         handler = _HANDLERS.get(event["event"])
         if handler is not None:
             handler(self, event)
-        self.last_at = max(self.last_at, event.get("at") or 0.0)
+        self.last_at = event.get("at") or self.last_at
+        # Journals of before `ran` have the clock alone.
+        ran = event["ran"] if "ran" in event else self.last_at - self._opened_at
+        self._ran_seconds = max(self._ran_seconds, ran)
 
     def _study(self, event: Mapping[str, Any]) -> None:
         self.header = dict(event)
@@ -102,8 +106,8 @@ class Study:
 
     def _budget(self, event: Mapping[str, Any]) -> None:
         self.num_trials = event["num_trials"]
-        self._earlier_seconds = self.driven_seconds
-        self._opened_at = self.last_at = event.get("at") or 0.0
+        self._earlier_seconds, self._ran_seconds = self.driven_seconds, 0.0
+        self._opened_at = event.get("at") or 0.0
 
     def _earlier(self, event: Mapping[str, Any]) -> None:
         self.earlier.append(

@@ -1,6 +1,7 @@
 """The study's journal: every event in order, one JSON object a line. Everything else is a fold over it.
 
-Schema, version 1. Every event has `event` (its kind) and `at` (Unix seconds; for display only, no decision reads it).
+Schema, version 1. Every event has `event` (its kind), `at` (Unix seconds; for display only, no decision reads it) and `ran`
+(seconds since its driver opened the journal, which a step of the clock does not change).
 
     study      first line: `version`, `space` (canonical content), `rungs` (images, ascending), `eta`, `seed`, `sampler`,
                `identity` (what else identifies the study, flat); none of it changes
@@ -86,13 +87,21 @@ class MemoryStore:
 class Journal:
     """The one writer of a study's events."""
 
-    def __init__(self, path: Path, *, store: Store | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        store: Store | None = None,
+        clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Opens the journal for writing and cuts a torn last line off.
 
         Args:
             path: The journal file; named in messages where `store` keeps the lines elsewhere.
             store: Where lines are kept; None: in the file, which this process then locks.
             clock: Unix seconds.
+            stopwatch: Seconds since some moment; never steps.
 
         Raises:
             StorageError: another driver holds it, it cannot be read or written, or a line other than the last is broken.
@@ -100,6 +109,8 @@ class Journal:
         self.path = path
         self._store: Store = FileStore(path) if store is None else store
         self._clock = clock
+        self._stopwatch = stopwatch
+        self._opened = stopwatch()
         try:
             data = self._store.read()
             self.events, num_good_bytes = _parsed(data, str(path))
@@ -112,11 +123,12 @@ class Journal:
     @classmethod
     def in_memory(cls, events: Iterable[Event] = ()) -> Journal:
         """A journal that lives as long as the process, for simulations; it may begin with `events`."""
-        return cls(Path("memory"), store=MemoryStore(b"".join(map(_line, events))), clock=lambda: 0.0)
+        return cls(Path("memory"), store=MemoryStore(b"".join(map(_line, events))), clock=_still, stopwatch=_still)
 
     def stamped(self, event: Event) -> Event:
-        """The event as it will be read again: with its time, and in JSON's types."""
-        stamped: Event = json.loads(_line({**event, "at": self._clock()}))
+        """The event as it will be read again: with its times, and in JSON's types."""
+        times = {"at": self._clock(), "ran": round(self._stopwatch() - self._opened, 3)}
+        stamped: Event = json.loads(_line({**event, **times}))
         return stamped
 
     def append(self, events: Sequence[Event]) -> None:
@@ -144,6 +156,10 @@ def read_events(path: Path) -> list[Event]:
     except OSError as error:
         raise StorageError(f"{path}: cannot read this journal ({error.strerror}). Give the directory of a run.") from error
     return _parsed(data, str(path))[0]
+
+
+def _still() -> float:
+    return 0.0
 
 
 def _line(event: Event) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -25,6 +26,9 @@ class FileStore:
 
     The lock is a POSIX record lock on a file beside the journal: it ends with the process, however that dies, and children
     forked from the driver do not inherit it.
+
+    A file that is open outlives its directory: what is written to it after its file system was unmounted may be lost, and
+    after that was mounted again it may be another file. So each write first looks whether the path still is the open file.
     """
 
     def __init__(self, path: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -86,6 +90,7 @@ class FileStore:
         """
         for wait_seconds in (*RETRY_SECONDS, None):
             try:
+                self._settle(data)
                 self._write(data)
                 return
             except OSError as error:
@@ -103,9 +108,36 @@ class FileStore:
                 written += os.write(self._fd, data[written:])
             os.fsync(self._fd)
         except OSError:
-            os.ftruncate(self._fd, self._num_bytes)
+            with contextlib.suppress(OSError):  # else the next try cuts it off
+                os.ftruncate(self._fd, self._num_bytes)
             raise
         self._num_bytes += len(data)
+
+    def _settle(self, data: bytes) -> None:
+        """Finds the file at its path again, and cuts off what an earlier try has left of `data`."""
+        if not os.path.samestat(self._path.stat(), os.fstat(self._fd)) or self._lock_path not in _held_here:
+            self._reopen()
+        num_bytes = os.fstat(self._fd).st_size
+        if num_bytes == self._num_bytes:
+            return
+        if num_bytes < self._num_bytes or not data.startswith(os.pread(self._fd, num_bytes - self._num_bytes, self._num_bytes)):
+            raise StorageError(
+                f"{self._path}: has {num_bytes:,} bytes and not the {self._num_bytes:,} written here: another file lies in its "
+                f"place, or something else writes to it. Bring the right one back, then run the same command again."
+            )
+        os.ftruncate(self._fd, self._num_bytes)
+
+    def _reopen(self) -> None:
+        fd = os.open(self._path, os.O_RDWR | os.O_APPEND)
+        old_fds = [self._fd]
+        if self._lock_path in _held_here:  # closed before it is taken again: closing any descriptor releases the lock
+            old_fds.append(self._lock_fd)
+            _held_here.discard(self._lock_path)
+        for old_fd in old_fds:
+            with contextlib.suppress(OSError):
+                os.close(old_fd)
+        self._fd = fd
+        self._lock_fd = self._locked()
 
     def close(self) -> None:
         """Closes the file and releases the lock."""

@@ -1,7 +1,8 @@
-"""Small studies as programs, killed at moments that a seed decides, then continued by the same command."""
+"""Small studies as programs, hit by faults at moments that a seed decides, and the table of what that cost."""
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import subprocess
@@ -19,6 +20,7 @@ from hpsearch.layout import RunLayout
 from hpsearch.search.fold import fold
 from hpsearch.search.journal import read_events
 from tests.execute_runners import RUNGS
+from tests.faults.ledger import ledger
 
 ROOT = Path(__file__).parents[2]
 NUM_TRIALS = 18
@@ -26,8 +28,13 @@ NUM_TRIALS = 18
 NUM_RUNGS = 24
 """What it journals at least."""
 SLOTS = 2
-TRIES = int(os.environ.get("FAULT_TRIES", "2"))
-"""Random moments of each kind; `make faults` sets it."""
+SECONDS_PER_RUNG = 0.15
+"""So long that a study is not over before its faults have come."""
+TRIES = int(os.environ.get("FAULT_TRIES", "3"))
+"""Faults of each kind, at least; `make faults` sets it."""
+FAULTS_PER_STUDY = 3
+STUDIES = range(math.ceil(TRIES / FAULTS_PER_STUDY))
+"""Seeds of the studies that have so many faults."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +49,33 @@ class StudyProgram:
         return RunLayout(self.root).journal
 
     def start(self) -> subprocess.Popen[str]:
-        words = [sys.executable, "-m", "tests.execute_study", str(self.root)]
+        words = [sys.executable, "-m", "tests.execute_study", str(self.root), str(SECONDS_PER_RUNG)]
         return subprocess.Popen(
             words, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
     def finish(self) -> None:
         """The same command, to the end."""
-        driver = self.start()
-        said, _ = driver.communicate(timeout=200)
+        self.wait(self.start())
+
+    def wait(self, driver: subprocess.Popen[str]) -> None:
+        """Until the driver has ended well."""
+        said, _ = driver.communicate(timeout=300)
         assert driver.returncode == 0, said
 
     def wait_for_rungs(self, driver: subprocess.Popen[str], count: int) -> None:
         while self.num_rungs() < count:
-            assert driver.poll() is None, "the driver ended before its time"
+            assert driver.poll() is None, f"the driver ended before its time: {driver.communicate()[0]}"
             time.sleep(0.003)
 
     def num_rungs(self) -> int:
-        return self.journal.read_bytes().count(b'"event":"rung"') if self.journal.is_file() else 0
+        try:
+            return self.journal.read_bytes().count(b'"event":"rung"')
+        except OSError:  # not yet there, or just now not there
+            return 0
 
-    def check(self, num_faults: int) -> int:
-        """Holds what must be true after any fault; returns the images that were trained in vain."""
+    def check(self, fault: str, num_faults: int) -> None:
+        """Holds what must be true after `num_faults` of a kind, and enters into the ledger what they cost."""
         events = read_events(self.journal)
         study = fold(events)
         rungs = [(event["trial"], event["images"]) for event in events if event["event"] == "rung"]
@@ -72,20 +85,23 @@ class StudyProgram:
         assert not [trial for trial in study.trials.values() if trial.outcome is None or trial.outcome.value == "failed"]
         pieces = [tuple(map(int, line.split())) for line in (self.root / "pieces.log").read_text().splitlines()]
         in_vain = sum(images - start for _, start, images in pieces) - study.images_trained
-        assert 0 <= in_vain <= num_faults * SLOTS * (RUNGS[-1] - RUNGS[-2]), "more than one stretch a slot was lost"
-        return in_vain
+        assert 0 <= in_vain <= num_faults * SLOTS * (RUNGS[-1] - RUNGS[-2]), "more than one piece a slot was lost"
+        ledger.studied(fault, num_faults, num_rungs=len(rungs), num_again=len(pieces) - len(rungs))
 
 
 @contextmanager
-def study_program(root: Path) -> Iterator[StudyProgram]:
+def study_program(root: Path, **environment: str) -> Iterator[StudyProgram]:
     """A study whose Ray keeps its files in a directory of its own, which is gone afterwards."""
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as sessions:
-        yield StudyProgram(root=root, environment={**os.environ, "RAY_TMPDIR": sessions, "PYTHONPATH": str(ROOT)})
+        own = {"RAY_TMPDIR": sessions, "PYTHONPATH": str(ROOT)}
+        yield StudyProgram(root=root, environment={**os.environ, **own, **environment})
 
 
-def moment(seed: int) -> int:
-    """After how many rungs the fault comes."""
-    return random.Random(seed).randint(1, NUM_RUNGS - 2)
+def moments(kind: str, seed: int, count: int = FAULTS_PER_STUDY) -> list[int]:
+    """After how many rungs the faults of a study come: one in each part of it."""
+    draw = random.Random(f"{kind} {seed}")
+    width = (NUM_RUNGS - 2) // count
+    return [part * width + draw.randint(1, width - 1) for part in range(count)]
 
 
 def child_of(driver: subprocess.Popen[str], is_it: Callable[[psutil.Process], bool]) -> psutil.Process | None:
@@ -99,7 +115,17 @@ def child_of(driver: subprocess.Popen[str], is_it: Callable[[psutil.Process], bo
     return None
 
 
-def is_raylet(process: psutil.Process) -> bool:
+def raylet_of(driver: subprocess.Popen[str]) -> psutil.Process | None:
+    """Ray's own process below the driver, once it is there; None where the driver ends without one."""
+    while driver.poll() is None:
+        raylet = child_of(driver, _is_raylet)
+        if raylet is not None:
+            return raylet
+        time.sleep(0.01)
+    return None
+
+
+def _is_raylet(process: psutil.Process) -> bool:
     return process.name() == "raylet"
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import hpsearch
 from hpsearch.errors import HpsearchError, InputError
 from tests.exported import make_export
+from tests.faults.ledger import ledger
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -81,6 +82,7 @@ def test_any_parameter_in_a_description_is_taken_or_refused(export: Path, name: 
 
 
 def taken_or_refused(export: Path, content: Any) -> None:
+    ledger.tried("a model.json changed at random")
     whole = (export / "model.json").read_text()
     try:
         (export / "model.json").write_text(json.dumps(content))

@@ -12,6 +12,7 @@ from PIL import Image
 from hpsearch.data.find import find_dataset
 from hpsearch.data.training_data import TrainingData, open_training_data
 from hpsearch.errors import InputError
+from tests.faults.ledger import ledger
 
 NUM_GOOD = 30
 """Good images of each class beside the others."""
@@ -89,6 +90,8 @@ def test_broken_images_are_listed_with_their_reasons_and_the_others_used(folder:
     for name, content in BAD.items():
         (folder / "real" / name).write_bytes(content)
     data = opened(folder, 0.1)
+    for _ in BAD:
+        ledger.tried("a broken image among good ones")
     reasons = {Path(path).name: reason for path, reason in data.unreadable}
     assert set(reasons) == set(BAD)
     assert "empty" in reasons["empty.jpg"]

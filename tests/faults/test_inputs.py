@@ -14,6 +14,7 @@ from hpsearch.errors import InputError
 from hpsearch.overrides import with_overrides
 from hpsearch.search.space import Space
 from hpsearch.train.vocabulary import TrainVocabulary
+from tests.faults.ledger import ledger
 from tests.small_set import SPACE, make_competition
 
 EXAMPLES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -24,6 +25,7 @@ PIECES = st.sampled_from([*"{}[]:,-'\"|\n\t", *SIGNS, *WORDS, "1e999", ".nan", "
 
 def refusal(call: Callable[[], object]) -> str | None:
     """What a user reads where `call` refuses its input; None where it takes it. Any other error fails the test."""
+    ledger.tried("a space file, label file or option changed at random")
     try:
         call()
     except InputError as error:

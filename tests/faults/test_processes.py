@@ -1,76 +1,94 @@
-"""Driver, worker and raylet killed at random moments, two drivers at once, a hand that pulls the plug twice."""
+"""Driver, worker and raylet killed at random moments, two drivers at once, a scheduler's notice, a clock that steps."""
 
-import functools
 import signal
 import time
-from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
-from hpsearch.execute.connect import connect
-from hpsearch.execute.resources import TrialResources
-from hpsearch.execute.search_loop import run_search
-from hpsearch.execute.session import Ending, SearchEvent
-from hpsearch.layout import RunLayout
-from hpsearch.search.engine import Engine
-from hpsearch.search.journal import Journal
-from hpsearch.search.space import Space
-from hpsearch.search.types import EngineConfig
-from tests.execute_runners import RUNGS, MisbehavingRunner
-from tests.faults.campaign import TRIES, child_of, is_raylet, is_worker, moment, study_program
+from hpsearch.search.fold import fold
+from hpsearch.search.journal import read_events
+from tests.faults.campaign import FAULTS_PER_STUDY, ROOT, STUDIES, child_of, is_worker, moments, raylet_of, study_program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("seed", range(TRIES))
-def test_a_killed_driver_loses_at_most_one_stretch_a_slot(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("seed", STUDIES)
+def test_a_driver_killed_again_and_again_loses_at_most_one_piece_a_slot_each_time(tmp_path: Path, seed: int) -> None:
     with study_program(tmp_path) as study:
-        driver = study.start()
-        study.wait_for_rungs(driver, moment(seed))
-        driver.kill()
-        driver.communicate()
-        study.finish()
-        study.check(num_faults=1)
-
-
-@pytest.mark.parametrize("seed", range(TRIES))
-def test_a_killed_worker_is_replaced_while_the_study_goes_on(tmp_path: Path, seed: int) -> None:
-    with study_program(tmp_path) as study:
-        driver = study.start()
-        study.wait_for_rungs(driver, moment(100 + seed))
-        worker = child_of(driver, is_worker)
-        if worker is not None:  # else the study has just ended
-            worker.kill()
-        said, _ = driver.communicate(timeout=200)
-        assert driver.returncode == 0, said
-        study.check(num_faults=1)
-
-
-@pytest.mark.parametrize("seed", range(TRIES))
-def test_after_a_killed_raylet_the_same_command_goes_on(tmp_path: Path, seed: int) -> None:
-    with study_program(tmp_path) as study:
-        driver = study.start()
-        study.wait_for_rungs(driver, moment(200 + seed))
-        raylet = child_of(driver, is_raylet)
-        assert raylet is not None
-        raylet.kill()
-        driver.communicate(timeout=200)
-        study.finish()
-        study.check(num_faults=1)
-
-
-@pytest.mark.parametrize("seed", range(TRIES))
-def test_killed_again_and_again_it_still_ends(tmp_path: Path, seed: int) -> None:
-    with study_program(tmp_path) as study:
-        for kill in range(3):
+        for moment in moments("driver", seed):
             driver = study.start()
-            study.wait_for_rungs(driver, study.num_rungs() + 1 + moment(300 + 10 * seed + kill) // 6)
+            study.wait_for_rungs(driver, moment)
             driver.kill()
             driver.communicate()
         study.finish()
-        study.check(num_faults=3)
+        study.check("SIGKILL of the driver", FAULTS_PER_STUDY)
+
+
+@pytest.mark.parametrize("seed", STUDIES)
+def test_killed_workers_are_replaced_while_the_study_goes_on(tmp_path: Path, seed: int) -> None:
+    with study_program(tmp_path) as study:
+        driver = study.start()
+        num_killed = 0
+        for moment in moments("worker", seed):
+            study.wait_for_rungs(driver, moment)
+            worker = child_of(driver, is_worker)
+            if worker is not None:  # else the last one that was killed is just being replaced
+                worker.kill()
+                num_killed += 1
+        study.wait(driver)
+        study.check("SIGKILL of a worker", num_killed)
+
+
+@pytest.mark.parametrize("seed", STUDIES)
+def test_after_a_killed_raylet_the_same_command_goes_on(tmp_path: Path, seed: int) -> None:
+    with study_program(tmp_path) as study:
+        num_killed = 0
+        for moment in moments("raylet", seed):
+            driver = study.start()
+            study.wait_for_rungs(driver, moment)
+            raylet = raylet_of(driver)
+            if raylet is not None:  # else workers and driver came to the end without the last one
+                raylet.kill()
+                num_killed += 1
+            driver.communicate(timeout=300)
+        study.finish()
+        study.check("SIGKILL of Ray's own process", num_killed)
+
+
+@pytest.mark.parametrize("seed", STUDIES)
+def test_a_schedulers_sigterm_is_obeyed_well_within_its_notice(tmp_path: Path, seed: int) -> None:
+    with study_program(tmp_path) as study:
+        for moment in moments("sigterm", seed):
+            driver = study.start()
+            study.wait_for_rungs(driver, moment)
+            children = psutil.Process(driver.pid).children(recursive=True)
+            began = time.monotonic()
+            driver.send_signal(signal.SIGTERM)
+            driver.communicate(timeout=30)
+            assert time.monotonic() - began < 30
+            _, alive = psutil.wait_procs(children, timeout=10)
+            assert alive == []
+        study.finish()
+        study.check("SIGTERM with 30 s notice", FAULTS_PER_STUDY)
+
+
+@pytest.mark.parametrize("seed", STUDIES)
+def test_steps_of_the_clock_change_neither_the_study_nor_its_budget(tmp_path: Path, seed: int) -> None:
+    step = tmp_path / "step"
+    path = f"{Path(__file__).parent / 'stepped_clock'}:{ROOT}"
+    with study_program(tmp_path / "run", PYTHONPATH=path, CLOCK_STEP=str(step)) as study:
+        began = time.monotonic()
+        driver = study.start()
+        for moment, days in zip(moments("clock", seed), (2, -30, 1), strict=True):
+            study.wait_for_rungs(driver, moment)
+            step.write_text(str(days * 86_400))
+        study.wait(driver)
+        events = read_events(study.journal)
+        assert max(event["at"] for event in events) - min(event["at"] for event in events) > 86_400
+        assert fold(events).driven_seconds < time.monotonic() - began
+        study.check("the clock steps by days", FAULTS_PER_STUDY)
 
 
 def test_a_second_driver_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
@@ -81,44 +99,5 @@ def test_a_second_driver_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
         said, _ = second.communicate(timeout=100)
         assert second.returncode != 0
         assert f"another driver holds this study: process {first.pid}" in said
-        said, _ = first.communicate(timeout=200)
-        assert first.returncode == 0, said
-        study.check(num_faults=0)
-
-
-def test_a_schedulers_sigterm_is_obeyed_well_within_its_notice(tmp_path: Path) -> None:
-    with study_program(tmp_path) as study:
-        driver = study.start()
-        study.wait_for_rungs(driver, 3)
-        children = psutil.Process(driver.pid).children(recursive=True)
-        began = time.monotonic()
-        driver.send_signal(signal.SIGTERM)
-        driver.communicate(timeout=30)
-        assert time.monotonic() - began < 30
-        _, alive = psutil.wait_procs(children, timeout=10)
-        assert alive == []
-        study.finish()
-        study.check(num_faults=1)
-
-
-def test_a_hanging_trial_is_ended_and_done_again(tmp_path: Path) -> None:
-    layout = RunLayout(tmp_path)
-    space = Space.from_dict({"kind": {"choices": ["fine", "hang once"]}, "start": [{"kind": "hang once"}, {"kind": "fine"}]})
-    config = EngineConfig(rungs=RUNGS, sampler="random", num_trials=2)
-    events: list[SearchEvent] = []
-    with closing(Journal(layout.journal)) as journal, connect("", tune_dir=layout.tune):
-        engine = Engine.open(space, config, journal)
-        ending = run_search(
-            engine,
-            functools.partial(MisbehavingRunner, tmp_path),
-            resources=TrialResources(cpus=1, gpus=0, slots=2, max_slots=2),
-            tune_dir=layout.tune,
-            silence_seconds=12.0,
-            on_event=events.append,
-        )
-    assert ending is Ending.FINISHED
-    assert [event.message for event in events if event.kind == "lost"] == [
-        "gave no sign of life for 0.2 min; its process was ended"
-    ]
-    assert [trial.values != {} for trial in engine.study.trials.values()] == [True, True]
-    assert engine.study.trials[0].num_lost == 1
+        study.wait(first)
+        study.check("a second driver", 1)

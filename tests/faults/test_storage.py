@@ -1,63 +1,128 @@
-"""A run directory on a small file system of its own, which somebody else fills while the study goes on."""
+"""A run directory on a file system of its own, which somebody else fills, or unmounts, while the study goes on."""
 
+import random
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.faults.campaign import TRIES, moment, study_program
+from tests.faults.campaign import FAULTS_PER_STUDY, STUDIES, moments, study_program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-FULL_SECONDS = 8.0
+
+def mount(*words: object) -> None:
+    """Mounts, or skips the test."""
+    done = subprocess.run(["mount", *map(str, words)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"may not mount a file system here: {done.stderr.strip()}")
+
+
+def unmount(directory: Path) -> None:
+    """Takes it away at once, whatever is open there."""
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+@dataclass
+class Disk:
+    """A small file system at `path`."""
+
+    store: Path
+    path: Path
+
+    def fill(self) -> None:
+        """Writes until nothing fits any more."""
+        with (self.path / "other").open("wb", buffering=0) as stream:
+            size = 1 << 16
+            while size:
+                try:
+                    stream.write(bytes(size))
+                except OSError:
+                    size //= 2
+
+    def free(self) -> None:
+        (self.path / "other").unlink()
+
+    def take_away(self) -> None:
+        """Its directory is empty from now on; what is open there stays open."""
+        unmount(self.path)
+
+    def check_empty(self) -> None:
+        """While it is away: whatever is written in its place is hidden when it returns. Of no use is only what Tune keeps."""
+        written = [path for path in self.path.rglob("*") if path.is_file() and ".tune" not in path.parts]
+        assert written == [], "written in the place of the lost disk"
+
+    def bring_back(self) -> None:
+        mount("--bind", self.store, self.path)
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip("may not mount a small file system here")
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    disk = Disk(tmp_path / "store", tmp_path / "disk")
+    disk.store.mkdir()
+    disk.path.mkdir()
+    mount("-t", "tmpfs", "-o", "size=4m", "tmpfs", disk.store)
+    disk.bring_back()
     yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with suppress(subprocess.CalledProcessError):  # it may be away
+        disk.take_away()
+    unmount(disk.store)
 
 
-def fill(file: Path) -> None:
-    """Writes until nothing fits any more."""
-    with file.open("wb", buffering=0) as stream:
-        size = 1 << 16
-        while size:
-            try:
-                stream.write(bytes(size))
-            except OSError:
-                size //= 2
-
-
-@pytest.mark.parametrize("seed", range(TRIES))
-def test_a_disk_that_is_full_for_a_while_costs_nothing(small_disk: Path, seed: int) -> None:
-    with study_program(small_disk / "run") as study:
+@pytest.mark.parametrize("seed", STUDIES)
+def test_a_disk_that_is_full_for_a_while_costs_nothing(disk: Disk, seed: int) -> None:
+    with study_program(disk.path / "run") as study:
         driver = study.start()
-        study.wait_for_rungs(driver, moment(400 + seed))
-        fill(small_disk / "other")
-        time.sleep(FULL_SECONDS)
-        (small_disk / "other").unlink()
-        said, _ = driver.communicate(timeout=300)
-        assert driver.returncode == 0, said
-        study.check(num_faults=1)
+        for moment in moments("full", seed):
+            study.wait_for_rungs(driver, moment)
+            disk.fill()
+            time.sleep(random.Random(moment).uniform(0.5, 4))
+            disk.free()
+        study.wait(driver)
+        study.check("the disk is full for some seconds", FAULTS_PER_STUDY)
 
 
-def test_a_disk_that_stays_full_ends_the_run_and_the_same_command_goes_on(small_disk: Path) -> None:
-    with study_program(small_disk / "run") as study:
+def test_a_disk_that_stays_full_ends_the_run_and_the_same_command_goes_on(disk: Disk) -> None:
+    with study_program(disk.path / "run") as study:
         driver = study.start()
         study.wait_for_rungs(driver, 5)
-        fill(small_disk / "other")
+        disk.fill()
         said, _ = driver.communicate(timeout=400)
         assert driver.returncode != 0
         assert "StorageError" in said
         assert "No space left on device" in said
-        (small_disk / "other").unlink()
+        disk.free()
         study.finish()
-        study.check(num_faults=1)
+        study.check("the disk stays full", 1)
+
+
+@pytest.mark.parametrize("seed", STUDIES)
+def test_a_disk_that_disappears_and_returns_costs_nothing(disk: Disk, seed: int) -> None:
+    with study_program(disk.path / "run") as study:
+        driver = study.start()
+        for moment in moments("gone", seed):
+            study.wait_for_rungs(driver, moment)
+            disk.take_away()
+            time.sleep(random.Random(moment).uniform(0.5, 4))
+            disk.check_empty()
+            disk.bring_back()
+        study.wait(driver)
+        study.check("the disk is gone for some seconds", FAULTS_PER_STUDY)
+
+
+def test_a_disk_that_stays_away_ends_the_run_and_the_same_command_goes_on(disk: Disk) -> None:
+    with study_program(disk.path / "run") as study:
+        driver = study.start()
+        study.wait_for_rungs(driver, 5)
+        disk.take_away()
+        said, _ = driver.communicate(timeout=400)
+        assert driver.returncode != 0
+        assert "StorageError" in said
+        disk.check_empty()
+        disk.bring_back()
+        study.finish()
+        study.check("the disk stays away", 1)

@@ -1,0 +1,52 @@
+"""What a campaign of faults tried and what each kind cost: printed when it ends, and kept in `build/faults.md`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FILE = Path(__file__).parents[2] / "build" / "faults.md"
+"""Where the table of the last campaign lies."""
+
+
+@dataclass
+class Tally:
+    """One row."""
+
+    tries: int = 0
+    num_rungs: int = 0
+    num_again: int = 0
+
+    @property
+    def lost(self) -> str:
+        if self.num_rungs == 0:
+            return "nothing"
+        again = f"{self.num_again} pieces in training begun again" if self.num_again else "no piece in training"
+        return f"0 of {self.num_rungs:,} journaled rungs; {again}"
+
+
+@dataclass
+class Ledger:
+    """Faults by name."""
+
+    tallies: dict[str, Tally] = field(default_factory=dict)
+
+    def tried(self, fault: str) -> None:
+        """A fault whose test says itself that nothing may be lost."""
+        self.tallies.setdefault(fault, Tally()).tries += 1
+
+    def studied(self, fault: str, num_faults: int, *, num_rungs: int, num_again: int) -> None:
+        """A study to its end under `num_faults`; each of its `num_rungs` was journaled once."""
+        tally = self.tallies.setdefault(fault, Tally())
+        tally.tries += num_faults
+        tally.num_rungs += num_rungs
+        tally.num_again += num_again
+
+    def table(self) -> str:
+        """Markdown."""
+        rows = [f"| {fault} | {tally.tries:,} | {tally.lost} |" for fault, tally in self.tallies.items()]
+        return "\n".join(["| fault | tries | what was lost |", "|---|---|---|", *rows])
+
+
+ledger = Ledger()
+"""Of this process."""
