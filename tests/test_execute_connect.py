@@ -29,6 +29,15 @@ def test_address_of_another_form_is_refused(tmp_path: Path, address: str) -> Non
         connect(address, tune_dir=tmp_path)
 
 
+def test_ray_of_its_own_starts_also_where_the_environment_names_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with module.connect("", tune_dir=tmp_path) as cluster:
+        assert len(cluster.nodes()) == 1
+
+
 def test_code_travels_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
     assert module._code_to_ship([]) == {"py_modules": [str(Path(hpsearch.__file__).parent)]}

@@ -113,7 +113,9 @@ def measure(workers: int, *, seconds: float, rungs_per_worker: int) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         prepare_local_token(root)
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, object_store_memory=OBJECT_STORE_BYTES)
+        ray.init(  # a Ray of its own, also where one runs on this machine already
+            "local", num_cpus=workers, include_dashboard=False, log_to_driver=False, object_store_memory=OBJECT_STORE_BYTES
+        )
         try:
             journal = root / "journal.jsonl"
             config = EngineConfig(rungs=RUNGS, sampler="gp", num_trials=None)

@@ -111,6 +111,7 @@ def connect(address: str, *, tune_dir: Path, plugins: Sequence[str] = ()) -> Clu
 def _start(temp_dir: Path) -> None:
     try:
         ray.init(
+            "local",  # also where RAY_ADDRESS names a cluster
             include_dashboard=False,
             object_store_memory=_object_store_bytes(),
             log_to_driver=False,
