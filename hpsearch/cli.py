@@ -16,6 +16,10 @@ SPACES = Path(__file__).parent / "search_spaces"
 """Where the shipped space files lie; in a checkout a link to those at its top."""
 
 
+_NUMBERS = {"int": "a whole number", "float": "a number"}
+"""Python's name of an option's type → what people call it."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that names the nearest known option for a mistyped one."""
 
@@ -24,6 +28,8 @@ class Parser(argparse.ArgumentParser):
         known = [option for action in self._actions for option in action.option_strings]
         unknown = next((word for word in message.split() if word.startswith("--")), "")
         hint = nearest(unknown.partition("=")[0], known) if "unrecognized" in message else "."
+        for kind, rule in _NUMBERS.items():
+            message = message.replace(f"invalid {kind} value:", f"{rule} is needed, not")
         raise InputError(f"{message}{hint} `{self.prog} --help` lists the options.")
 
 

@@ -18,6 +18,15 @@ def test_a_mistyped_option_names_the_nearest() -> None:
         options.parse_args(["--trails", "3"])
 
 
+@pytest.mark.parametrize(("given", "rule"), [(["--minutes", "soon"], "a number"), (["--trials", "2.5"], "a whole number")])
+def test_a_value_that_is_no_number_is_told_from_what_is_needed(given: list[str], rule: str) -> None:
+    options = Parser(prog="p")
+    options.add_argument("--minutes", type=float)
+    options.add_argument("--trials", type=int)
+    with pytest.raises(InputError, match=f"argument {given[0]}: {rule} is needed, not '{given[1]}'"):
+        options.parse_args(given)
+
+
 def test_an_expected_error_becomes_one_line_and_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     def fails(argv: list[str]) -> int:
         raise ClusterError("no GPU")

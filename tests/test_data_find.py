@@ -25,6 +25,12 @@ def test_an_empty_folder_is_refused_with_the_layouts(tmp_path: Path) -> None:
         find(tmp_path)
 
 
+def test_a_single_image_is_refused_with_the_layouts(tmp_path: Path) -> None:
+    (tmp_path / "face.JPG").write_bytes(b"\xff\xd8")
+    with pytest.raises(InputError, match=r"(?s)face\.JPG: one image is no data set\. It must be one of.*real/ and fake/"):
+        find(tmp_path / "face.JPG")
+
+
 def test_an_unknown_layout_is_refused_with_what_was_found(tmp_path: Path) -> None:
     (tmp_path / "cats").mkdir()
     with pytest.raises(InputError, match=r"no layout that hpsearch knows \(found cats\)"):

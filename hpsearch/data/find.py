@@ -7,7 +7,7 @@ from pathlib import Path
 from hpsearch.data.class_folders import has_class_folders, read_class_folders
 from hpsearch.data.competition import competition_root, read_competition, read_template
 from hpsearch.data.dataset import Dataset
-from hpsearch.data.folders import require_exists
+from hpsearch.data.folders import IMAGE_SUFFIXES, require_exists
 from hpsearch.data.labelled_csv import read_csv
 from hpsearch.errors import InputError
 
@@ -32,6 +32,8 @@ def find_dataset(source: Path, *, val_fraction: float, seed: int) -> Dataset:
     """
     require_exists(source, "data")
     if source.is_file():
+        if source.suffix.lower() in IMAGE_SUFFIXES:
+            raise InputError(f"{source}: one image is no data set. {_LAYOUTS}")
         return read_csv(source, val_fraction=val_fraction, seed=seed)
     root = competition_root(source)
     if root is not None and not has_class_folders(root):
