@@ -43,13 +43,14 @@ class StudyProgram:
 
     root: Path
     environment: dict[str, str]
+    seconds_per_rung: float
 
     @property
     def journal(self) -> Path:
         return RunLayout(self.root).journal
 
     def start(self) -> subprocess.Popen[str]:
-        words = [sys.executable, "-m", "tests.execute_study", str(self.root), str(SECONDS_PER_RUNG)]
+        words = [sys.executable, "-m", "tests.execute_study", str(self.root), str(self.seconds_per_rung)]
         return subprocess.Popen(
             words, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -67,6 +68,11 @@ class StudyProgram:
         while self.num_rungs() < count:
             assert driver.poll() is None, f"the driver ended before its time: {driver.communicate()[0]}"
             time.sleep(0.003)
+
+    @property
+    def is_nearly_over(self) -> bool:
+        """Whether a fault now would come too late."""
+        return self.num_rungs() >= NUM_RUNGS
 
     def num_rungs(self) -> int:
         try:
@@ -90,11 +96,11 @@ class StudyProgram:
 
 
 @contextmanager
-def study_program(root: Path, **environment: str) -> Iterator[StudyProgram]:
+def study_program(root: Path, *, seconds_per_rung: float = SECONDS_PER_RUNG, **environment: str) -> Iterator[StudyProgram]:
     """A study whose Ray keeps its files in a directory of its own, which is gone afterwards."""
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as sessions:
         own = {"RAY_TMPDIR": sessions, "PYTHONPATH": str(ROOT)}
-        yield StudyProgram(root=root, environment={**os.environ, **own, **environment})
+        yield StudyProgram(root, {**os.environ, **own, **environment}, seconds_per_rung)
 
 
 def moments(kind: str, seed: int, count: int = FAULTS_PER_STUDY) -> list[int]:
