@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hpsearch.cli import Parser, guarded
@@ -79,7 +80,7 @@ def check(file: Path, template: Path | None) -> int:
     return 0
 
 
-def images_to_score(template: Path | None, images: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def images_to_score(template: Path | None, images: Path) -> tuple[Sequence[str], Sequence[str]]:
     """Names and paths, from a template or of all images in a folder.
 
     Raises:

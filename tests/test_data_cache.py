@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpsearch.data.cache import ImageCache, estimated_bytes, open_or_build, open_ready
+from hpsearch.data.cache import ImageCache, address, estimated_bytes, open_or_build, open_ready
 from hpsearch.data.cache_lock import only_one_builder
 from hpsearch.data.decode import decode
 from hpsearch.errors import InputError, StorageError
@@ -254,6 +254,10 @@ def test_opening_a_ready_cache_of_500_000_images_takes_milliseconds(tmp_path: Pa
     started = time.perf_counter()
     assert open_ready(tmp_path).readable_n.sum() == num_images
     assert time.perf_counter() - started < 0.05
+
+
+def test_the_address_of_a_cache_that_exists_stays() -> None:
+    assert address(["/no such/a", "/no such/b\udcff", "/no such/ü"], "rule") == "bfa5b58f8a06-8013394dead0e461"
 
 
 def test_what_is_no_finished_cache_is_not_opened(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Image sets keep names, paths, labels and groups together."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from hpsearch.data.dataset import ImageSet, fingerprint
+from hpsearch.data.dataset import ImageSet, Template, fingerprint
 
 IMAGES = ImageSet(names=("a", "b", "c"), paths=("/a", "/b", "/c"), labels_n=np.array([0, 1, 1]), groups=("x", "y", "z"))
 
@@ -27,3 +28,13 @@ def test_the_fingerprint_is_that_of_names_labels_groups_and_splits_but_not_of_pa
     ]
     assert len({same, *(fingerprint(other, IMAGES, None) for other in changed)}) == 5
     assert fingerprint(IMAGES, changed[3], None) != fingerprint(changed[3], IMAGES, None)
+
+
+def test_the_fingerprint_of_a_study_that_exists_stays() -> None:
+    images = ImageSet(
+        names=("a", "b\udcff", "ü"), paths=("/a", "/b", "/c"), labels_n=np.array([0, 1, 1]), groups=("x", "y", "")
+    )
+    val = replace(images.take([2, 0]), parts=("seen", "shift"))
+    template = Template(file=Path("t.csv"), column="image", names=("t1", "t2"), paths=("/t1", "/t2"))
+    assert fingerprint(images, val, template, images.take([1, 2])) == "fe906a7badf3cee2e73010afd24cfacb"
+    assert fingerprint(images, val, None) == "a7873260472dceed6b8ad85fdbbe80dd"

@@ -1,12 +1,18 @@
 """Decoded sets: each image with its own label, from one cache for every split."""
 
+import json
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from hpsearch.data.cache import address, estimated_bytes
 from hpsearch.data.dataset import Dataset, ImageSet
+from hpsearch.data.decode import RESIZE_RULE
 from hpsearch.data.training_data import TrainingData, open_training_data
 from hpsearch.errors import InputError
 
@@ -59,3 +65,54 @@ def test_one_class_left_is_an_error(tmp_path: Path) -> None:
         Path(path).write_bytes(b"")
     with pytest.raises(InputError, match="of the 4 training images, 2 can be read, and those are of one class"):
         opened(dataset(train, image_set(tmp_path, range(10, 14))), tmp_path, accepted=1.0)
+
+
+def test_paths_that_sort_differently_as_bytes_and_images_of_two_sets_find_their_rows(tmp_path: Path) -> None:
+    train, val = image_set(tmp_path, range(10, 14)), image_set(tmp_path, range(10, 12))
+    odd = tmp_path / "\udcff.png"
+    Path(train.paths[3]).rename(odd)
+    wide = tmp_path / "😀.png"
+    Path(train.paths[2]).rename(wide)
+    train = ImageSet(names=train.names, paths=(*train.paths[:2], str(wide), str(odd)), labels_n=train.labels_n, groups=None)
+    data = opened(dataset(train, val), tmp_path)
+    assert data.train.images_nhwc[data.train.indices_n, 0, 0, 0].tolist() == [10, 11, 12, 13]
+    assert data.val.images_nhwc[data.val.indices_n, 0, 0, 0].tolist() == [10, 11]
+
+
+def test_a_worker_does_not_grow_with_the_set(tmp_path: Path) -> None:
+    def own_bytes(num_images: int) -> int:
+        directory = tmp_path / str(num_images)
+        directory.mkdir()
+        names = [f"identity_{number % 999}/clip_{number:07}/frame_{number:07}.png" for number in range(num_images)]
+        sets = [
+            ImageSet(
+                names=part,
+                paths=[f"/data/set/{name}" for name in part],
+                labels_n=np.arange(len(part)) % 2,
+                groups=[name.partition("/")[0] for name in part],
+            )
+            for part in (names[::2], names[1::2])
+        ]
+        write_for_worker(dataset(*sets), directory, px=2)
+        done = subprocess.run([sys.executable, "-m", "tests.data_memory", directory, "2"], check=True, capture_output=True)
+        grown, opened_images = map(int, done.stdout.split())
+        assert opened_images == num_images
+        return grown
+
+    assert own_bytes(500_000) - own_bytes(1_000) < 16e6  # the paths alone are 36 MB
+
+
+def write_for_worker(data: Dataset, directory: Path, px: int) -> None:
+    """`data` pickled as Ray does, its arrays beside it, and a cache of its images, which are not there, whose pixels are 0."""
+    buffers: list[pickle.PickleBuffer] = []
+    (directory / "pickled").write_bytes(pickle.dumps(data, protocol=5, buffer_callback=buffers.append))
+    views = [buffer.raw() for buffer in buffers]
+    (directory / "sizes").write_text(" ".join(str(view.nbytes) for view in views))
+    (directory / "buffers").write_bytes(b"".join(views))
+    paths = data.cache_order.paths
+    cache = directory / "cache" / f"{px}px-{address(paths, RESIZE_RULE)}"
+    cache.mkdir(parents=True)
+    with (cache / "pixels.u8").open("wb") as file:
+        file.truncate(estimated_bytes(len(paths), px))
+    np.ones(len(paths), np.uint8).tofile(cache / "state.u8")
+    (cache / "index.json").write_text(json.dumps({"num_images": len(paths), "px": px}))

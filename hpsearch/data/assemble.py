@@ -37,7 +37,7 @@ def image_set(names: Sequence[str], paths: Sequence[str], labels_n: NDArray[np.i
     """
     if not names:
         raise InputError(f"{where}: there are no images. Add some of both classes.")
-    images = ImageSet(names=tuple(names), paths=tuple(paths), labels_n=labels_n, groups=None)
+    images = ImageSet(names=names, paths=paths, labels_n=labels_n, groups=None)
     if images.num_deepfakes in (0, len(images)):
         only = "deepfakes (label 1)" if images.num_deepfakes else "real images (label 0)"
         raise InputError(
@@ -64,7 +64,7 @@ def with_groups(images: ImageSet, groups: dict[str, str]) -> ImageSet:
     if not groups:
         return images
     found = [groups.get(name) or groups.get(PurePosixPath(name).name) or name for name in images.names]
-    return ImageSet(names=images.names, paths=images.paths, labels_n=images.labels_n, groups=tuple(found))
+    return ImageSet(names=images.names, paths=images.paths, labels_n=images.labels_n, groups=found)
 
 
 def assemble(

@@ -86,16 +86,19 @@ def open_or_build(
 
 def address(paths: Sequence[str], rule: str) -> str:
     """Names the content of `paths`, by their sizes and times, and what `rule` makes of it."""
-    files = hashlib.blake2b("\0".join(paths).encode(errors="surrogateescape"), digest_size=6).hexdigest()
-    contents = hashlib.blake2b(rule.encode() + _sizes_and_times(paths).tobytes(), digest_size=8).hexdigest()
-    return f"{files}-{contents}"
-
-
-def _sizes_and_times(paths: Sequence[str]) -> NDArray[np.int64]:
+    files, contents = hashlib.blake2b(digest_size=6), hashlib.blake2b(rule.encode(), digest_size=8)
+    # By the chunk, since every worker comes here: a list of 500,000 paths or times would stay in its memory as holes.
     chunks = [paths[start : start + _STAT_CHUNK] for start in range(0, len(paths), _STAT_CHUNK)]
     with ThreadPoolExecutor(_STAT_THREADS) as threads:
-        parts = threads.map(lambda chunk: [_size_and_time(path) for path in chunk], chunks)
-        return np.array([pair for part in parts for pair in part], dtype=np.int64)
+        for number, (joined, sizes_and_times_n2) in enumerate(threads.map(_looked_at, chunks)):
+            files.update((b"\0" if number else b"") + joined)
+            contents.update(sizes_and_times_n2.tobytes())
+    return f"{files.hexdigest()}-{contents.hexdigest()}"
+
+
+def _looked_at(paths: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
+    sizes_and_times_n2 = np.array([_size_and_time(path) for path in paths], dtype=np.int64)
+    return "\0".join(paths).encode(errors="surrogateescape"), sizes_and_times_n2
 
 
 def _size_and_time(path: str) -> tuple[int, int]:

@@ -40,7 +40,7 @@ def read_competition(source: Path, root: Path, *, val_fraction: float, seed: int
     train = with_groups(_read_split(root, *TRAIN, listings, notes), groups)
     has_val = any((root / name).exists() for names in VAL for name in names)
     val = with_groups(_read_split(root, *VAL, listings, notes), groups) if has_val else None
-    notes += note_unlabelled(train.paths if val is None else train.paths + val.paths, listings)
+    notes += note_unlabelled(train.paths if val is None else [*train.paths, *val.paths], listings)
     template = _find_template(root, notes)
     return assemble(source, train, val, template, notes=notes, val_fraction=val_fraction, seed=seed)
 
@@ -59,7 +59,7 @@ def read_template(file: Path, images: Path) -> Template:
     require_exists(images, "image folder")
     table = read_table(file, required=("name",))
     paths = find_images(table, (images, file.parent), Listings())
-    return Template(file=file, column=table.used["name"], names=tuple(table.names), paths=paths)
+    return Template(file=file, column=table.used["name"], names=table.names, paths=paths)
 
 
 def _read_split(

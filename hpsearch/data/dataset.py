@@ -6,12 +6,15 @@ Axis legend: `n` counts images of one set.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from hpsearch.data.cache_order import CacheOrder
+from hpsearch.data.string_column import StringColumn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,41 +28,44 @@ SplitBy = Literal["data", "group", "image"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ImageSet:
-    """Labelled images, in the order of their label file."""
+    """Labelled images, in the order of their label file; strings are kept as columns, whatever they are given as."""
 
-    names: tuple[str, ...]
+    names: Sequence[str]
     """As in the label file; a submission uses such names."""
-    paths: tuple[str, ...]
+    paths: Sequence[str]
     """Absolute path of each image."""
     labels_n: NDArray[np.int64]
     """1 = deepfake, 0 = real."""
-    groups: tuple[str, ...] | None
+    groups: Sequence[str] | None
     """Identity or source of each image where a group file says it."""
-    parts: tuple[str, ...] | None = None
+    parts: Sequence[str] | None = None
     """Part of the set that each image is also scored in, for objectives that look at parts."""
+
+    def __post_init__(self) -> None:
+        _keep_as_columns(self, "names", "paths", "groups", "parts")
 
     def __len__(self) -> int:
         return len(self.names)
 
     def take(self, indices: Iterable[int]) -> ImageSet:
         """The images at `indices`, in that order."""
-        chosen = [int(index) for index in indices]
+        chosen_n = np.fromiter(indices, np.int64)
         return ImageSet(
-            names=tuple(self.names[i] for i in chosen),
-            paths=tuple(self.paths[i] for i in chosen),
-            labels_n=self.labels_n[chosen],
-            groups=None if self.groups is None else tuple(self.groups[i] for i in chosen),
-            parts=None if self.parts is None else tuple(self.parts[i] for i in chosen),
+            names=StringColumn.of(self.names).take(chosen_n),
+            paths=StringColumn.of(self.paths).take(chosen_n),
+            labels_n=self.labels_n[chosen_n],
+            groups=None if self.groups is None else StringColumn.of(self.groups).take(chosen_n),
+            parts=None if self.parts is None else StringColumn.of(self.parts).take(chosen_n),
         )
 
     def joined(self, other: ImageSet) -> ImageSet:
         """These images and then those of `other`; groups where both have them, parts of neither."""
-        both = self.groups is not None and other.groups is not None
+        no_groups = self.groups is None or other.groups is None
         return ImageSet(
-            names=self.names + other.names,
-            paths=self.paths + other.paths,
+            names=StringColumn.of(self.names) + other.names,
+            paths=StringColumn.of(self.paths) + other.paths,
             labels_n=np.concatenate([self.labels_n, other.labels_n]),
-            groups=(*(self.groups or ()), *(other.groups or ())) if both else None,
+            groups=None if no_groups else StringColumn.of(self.groups or ()) + (other.groups or ()),
         )
 
     @property
@@ -76,10 +82,13 @@ class Template:
     """The template file."""
     column: str
     """Its column of image names, as written there."""
-    names: tuple[str, ...]
+    names: Sequence[str]
     """The names, in the template's order."""
-    paths: tuple[str, ...]
+    paths: Sequence[str]
     """Absolute path of each image."""
+
+    def __post_init__(self) -> None:
+        _keep_as_columns(self, "names", "paths")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -105,6 +114,19 @@ class Dataset:
     """Images that nothing is chosen on; None: none were asked for."""
     split_by: SplitBy = "data"
     """What decided which images validate."""
+    cache_order: CacheOrder = field(init=False)
+    """Where the images of train, val and holdout lie in the cache; workers get it with the data set and compute nothing."""
+
+    def __post_init__(self) -> None:
+        sets = [self.train, self.val, *([] if self.holdout is None else [self.holdout])]
+        object.__setattr__(self, "cache_order", CacheOrder.of([images.paths for images in sets]))
+
+
+def _keep_as_columns(owner: ImageSet | Template, *names: str) -> None:
+    for name in names:
+        strings = getattr(owner, name)
+        if strings is not None:
+            object.__setattr__(owner, name, StringColumn.of(strings))  # the owner is frozen from here on
 
 
 def fingerprint(train: ImageSet, val: ImageSet, template: Template | None, holdout: ImageSet | None = None) -> str:
@@ -113,7 +135,7 @@ def fingerprint(train: ImageSet, val: ImageSet, template: Template | None, holdo
     for images in (train, val) if holdout is None else (train, val, holdout):
         digest.update("\0".join(images.names).encode(errors="surrogateescape"))
         digest.update(images.labels_n.astype(np.uint8).tobytes())
-        digest.update("\0".join((images.groups or ()) + (images.parts or ())).encode(errors="surrogateescape"))
+        digest.update("\0".join((*(images.groups or ()), *(images.parts or ()))).encode(errors="surrogateescape"))
         digest.update(b"\1")
     digest.update("\0".join(template.names if template else ()).encode(errors="surrogateescape"))
     return digest.hexdigest()

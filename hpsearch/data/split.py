@@ -6,6 +6,7 @@ Axis legend: `n` counts images, `g` groups.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +46,7 @@ def split_off_validation(images: ImageSet, *, val_fraction: float, seed: int) ->
     return train, val
 
 
-def chosen_groups(groups: tuple[str, ...], labels_n: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
+def chosen_groups(groups: Sequence[str], labels_n: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
     """Whole groups with about `fraction` of each class, as a mask of shape (n,); in the order of a hash of seed and name."""
     numbers: dict[str, int] = {}
     group_n = np.array([numbers.setdefault(group, len(numbers)) for group in groups])

@@ -5,6 +5,7 @@ Axis legend: `r` rows of the cache, `n` images of one set, `h`, `w`, `c` height,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import numpy as np
 from hpsearch.data.cache import ImageCache, Progress, open_or_build
 from hpsearch.data.dataset import Dataset, ImageSet
 from hpsearch.data.remote import is_remote, local_copy
+from hpsearch.data.string_column import StringColumn
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class LabelledImages:
     """Label of each image of this set: 1 = deepfake, 0 = real; as long as `indices_n`."""
     indices_n: NDArray[np.int64]
     """Row of each image of this set; unreadable images are left out."""
-    parts: tuple[str, ...] | None = None
+    parts: Sequence[str] | None = None
     """Part of the set that each image is also scored in, see `ImageSet.parts`."""
 
     def __len__(self) -> int:
@@ -76,27 +78,24 @@ def open_training_data(
     """
     if is_remote(dataset.source):
         local_copy(dataset.source, cache_dir, progress)
-    held = dataset.holdout
-    paths = sorted({*dataset.train.paths, *dataset.val.paths, *(held.paths if held else ())})
+    order, held = dataset.cache_order, dataset.holdout
     cache = open_or_build(
-        paths,
+        order.paths,
         px=px,
         cache_dir=cache_dir,
         num_workers=num_workers,
         max_unreadable_fraction=max_unreadable_fraction,
         progress=progress,
     )
-    rows = {path: row for row, path in enumerate(paths)}
     return TrainingData(
-        train=_labelled(dataset.train, cache, rows, "training"),
-        val=_labelled(dataset.val, cache, rows, "validation"),
+        train=_labelled(dataset.train, cache, order.rows[0], "training"),
+        val=_labelled(dataset.val, cache, order.rows[1], "validation"),
         unreadable=cache.unreadable,
-        holdout=None if held is None else _labelled(held, cache, rows, "holdout"),
+        holdout=None if held is None else _labelled(held, cache, order.rows[2], "holdout"),
     )
 
 
-def _labelled(images: ImageSet, cache: ImageCache, rows: dict[str, int], what: str) -> LabelledImages:
-    row_n = np.array([rows[path] for path in images.paths], dtype=np.int64)
+def _labelled(images: ImageSet, cache: ImageCache, row_n: NDArray[np.int64], what: str) -> LabelledImages:
     readable_n = cache.readable_n[row_n]
     labels_n = images.labels_n[readable_n]
     if len(np.unique(labels_n)) < 2:
@@ -104,5 +103,7 @@ def _labelled(images: ImageSet, cache: ImageCache, rows: dict[str, int], what: s
             f"of the {len(images):,} {what} images, {len(labels_n):,} can be read, and those are of one class. "
             "Replace the unreadable ones, or lower data.max_unreadable_fraction to see them."
         )
-    parts = None if images.parts is None else tuple(np.array(images.parts)[readable_n].tolist())
+    if readable_n.all():  # then nothing is copied: every worker of the node reads the same arrays
+        return LabelledImages(images_nhwc=cache.images_nhwc, labels_n=images.labels_n, indices_n=row_n, parts=images.parts)
+    parts = None if images.parts is None else StringColumn.of(images.parts).take(np.flatnonzero(readable_n))
     return LabelledImages(images_nhwc=cache.images_nhwc, labels_n=labels_n, indices_n=row_n[readable_n], parts=parts)

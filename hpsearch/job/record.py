@@ -122,7 +122,7 @@ class Record:
         left_out = {path for path, _ in unreadable}
         val = _readable(self._inputs.dataset.val, left_out)
         assessment = final.assessment
-        answers = Predictions(names=val.names, labels_n=val.labels_n, probabilities_n=assessment.val_n)
+        answers = Predictions(names=tuple(val.names), labels_n=val.labels_n, probabilities_n=assessment.val_n)
         write_predictions(self._layout, answers)
         write_finalists(self._layout, final, self._engine.study, self._inputs.config.seed)
         result = self._result("running")

@@ -108,11 +108,11 @@ def _sets(dataset: Dataset) -> dict[str, ImageSet]:
 class _Pool:
     """The images that are looked at."""
 
-    paths: tuple[str, ...]
-    names: tuple[str, ...]
+    paths: Sequence[str]
+    names: Sequence[str]
     labels_n: NDArray[np.int64]
     split_n: NDArray[np.str_]
-    groups: tuple[str, ...] | None
+    groups: Sequence[str] | None
 
     @classmethod
     def of(cls, dataset: Dataset, most: int | None) -> _Pool:
