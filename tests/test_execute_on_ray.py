@@ -169,7 +169,8 @@ def test_interrupt_stops_at_once_and_keeps_everything_and_progress_was_told(tmp_
     assert run.misbehave() is Ending.INTERRUPTED
     assert run.outcomes()[0] is Outcome.PAUSED
     assert sorted(run.engine.study.queue) == [1, 2]
-    progress = {(event.trial, event.images, event.images_per_second) for event in run.events if event.kind == "progress"}
+    told = [event for event in run.events if event.kind == "progress"]
+    progress = {(event.trial, event.images, event.progress.images_per_second) for event in told if event.progress}
     assert progress >= {(1, 1, 100.0), (2, 1, 100.0)}
 
 
