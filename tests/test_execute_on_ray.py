@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ray.exceptions import OutOfMemoryError
 from ray.tune.execution.tune_controller import TuneController
 
 from hpsearch.config import ResourcesConfig
@@ -212,13 +213,18 @@ def test_killed_driver_continues_wherever_it_was(tmp_path: Path, at_rung: int) -
     kill_and_continue(tmp_path, at_rung)
 
 
-def test_a_failure_of_tune_itself_over_a_lost_worker_ends_no_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "failure", [RuntimeError("This is an error in Ray Tune's execution logic."), OutOfMemoryError("low on memory")]
+)
+def test_a_failure_of_tune_itself_over_a_lost_worker_ends_no_search(
+    failure: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failures: list[str] = []
 
     def fail_once(controller: TuneController, trial: Any, exception: Exception) -> None:
         if not failures:
             failures.append(trial.trial_id)
-            raise RuntimeError("This is an error in Ray Tune's execution logic.")
+            raise failure
         handled(controller, trial, exception)
 
     handled = TuneController._trial_task_failure

@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayError
+from ray.exceptions import OutOfMemoryError, RayError
 from ray.tune.execution import tune_controller
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
@@ -153,7 +153,9 @@ def _tune_failed(session: SearchSession, failure: int, *arguments: Any) -> bool:
         _run_tune(session, *arguments)
     except Exception as error:
         is_over = session.error is not None or session.ending is not None or failure == MAX_TUNE_FAILURES
-        if is_over or isinstance(error, (RayError, HpsearchError, OSError)):
+        # Tune also asks lost workers for results, and hands on what Ray says of one that used too much memory.
+        is_ours = isinstance(error, (RayError, HpsearchError, OSError)) and not isinstance(error, OutOfMemoryError)
+        if is_over or is_ours:
             session.fail(error)  # unless it follows from an earlier one
             return False
         log.warning("Tune failed and is begun again: %s", first_line(error), exc_info=True)
