@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hpsearch.config import Compile, Objective, Params, Precision
     from hpsearch.data.dataset import Dataset
-    from hpsearch.data.training_data import LabelledImages
+    from hpsearch.data.training_data import LabelledImages, TrainingData
     from hpsearch.train.peers import Peers
 
 NUM_EVALUATIONS = 8
@@ -100,6 +100,25 @@ def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, 
         InfeasibleError: it does not fit the memory.
         StorageError: peers do not see the same checkpoint.
     """
+    trainer, data = _trainer(job, peers)
+    is_main = peers is None or peers.is_main
+    directory = Path(job.directory)
+    curve = _Curve(directory / "curve.json", job.objective, data.val)
+    yield {"images": trainer.images_seen}
+    for result in trainer.run(evaluation_points(job.images)):
+        if is_main:
+            curve.add(result)
+            job.files.send_below(directory)
+            job.files.send(directory / CHECKPOINT)
+        yield {"images": result.images}
+    if is_main:
+        return _exported(job, trainer, data, curve, result)
+    answers_n, size = result.probabilities_n, trainer.num_parameters
+    return Retrained(probabilities_n=answers_n, value=math.nan, curve=[], num_parameters=size)  # the main one's counts
+
+
+def _trainer(job: RetrainJob, peers: Peers | None) -> tuple[TrialTrainer, TrainingData]:
+    """The training, as far as its checkpoint is, and its images."""
     import torch
 
     import_plugins(job.plugins)
@@ -125,20 +144,14 @@ def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, 
         peers=peers,
         compiled=CompiledNetworks(job.compile),
     )
-    is_main = peers is None or peers.is_main
     if peers is not None:
         peers.require_same(trainer.images_seen, f"images trained by the checkpoint in {job.directory}")
-    curve = _Curve(directory / "curve.json", job.objective, data.val)
-    yield {"images": trainer.images_seen}
-    for result in trainer.run(evaluation_points(job.images)):
-        if is_main:
-            curve.add(result)
-            job.files.send_below(directory)
-            job.files.send(directory / CHECKPOINT)
-        yield {"images": result.images}
-    if not is_main:
-        answers_n, size = result.probabilities_n, trainer.num_parameters
-        return Retrained(probabilities_n=answers_n, value=math.nan, curve=[], num_parameters=size)  # the main one's counts
+    return trainer, data
+
+
+def _exported(job: RetrainJob, trainer: TrialTrainer, data: TrainingData, curve: _Curve, last: RungResult) -> Retrained:
+    """Writes the export, and then that it is there."""
+    directory = Path(job.directory)
     exported = export_trained(
         directory / EXPORT,
         trainer,
@@ -146,12 +159,12 @@ def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, 
         stored_px=job.stored_px,
         seed=job.seed,
         labels_n=data.val.labels_n,
-        last=result,
+        last=last,
         dataset=job.dataset,
         plugins=job.plugins,
     )
     retrained = Retrained(
-        probabilities_n=result.probabilities_n,
+        probabilities_n=last.probabilities_n,
         value=curve.points[-1]["value"],
         curve=curve.points,
         num_parameters=exported.num_parameters,
