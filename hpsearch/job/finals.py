@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.errors import NoUsableTrialError
 from hpsearch.execute.group_call import call_on_group
 from hpsearch.execute.worker_call import call_on_worker
 from hpsearch.execute.worker_pool import Call, call_in_pool
@@ -67,6 +68,21 @@ class Final:
     """The winner, judged as it will be used."""
     trained_on_all: bool
     """Whether the exported model has also seen the validation images and the holdout."""
+
+
+def able_trials(study: Study, log_file: Path) -> list[TrialState]:
+    """Trials that may be trained again, the best first.
+
+    Raises:
+        NoUsableTrialError: there are none; the message says why, and that `log_file` says more.
+    """
+    able = study.ranking()
+    if able:
+        return able
+    trials = study.trials.values()
+    messages = [f"trial {trial.number} {trial.outcome}: {trial.message}" for trial in trials if trial.message][:3]
+    reasons = "\n".join(messages) or "No trial reached its first rung; give more time with --minutes."
+    raise NoUsableTrialError(f"no trial of {len(trials)} can be retrained.\n{reasons}\nThe whole story is in {log_file}.")
 
 
 @dataclass(kw_only=True, slots=True)

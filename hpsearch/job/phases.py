@@ -12,7 +12,7 @@ from hpsearch.config import identity
 from hpsearch.data.cache_files import estimated_bytes
 from hpsearch.data.remote import is_remote
 from hpsearch.data.training_data import open_training_data
-from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED, NoUsableTrialError
+from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
 from hpsearch.execute.growth import growing
@@ -26,7 +26,7 @@ from hpsearch.execute.session import Ending
 from hpsearch.final.assess import num_judged
 from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
-from hpsearch.job.finals import Finals
+from hpsearch.job.finals import Finals, able_trials
 from hpsearch.job.handover import complete_export
 from hpsearch.job.inputs import cache_directory, num_cores, scanner
 from hpsearch.job.log_file import log_to
@@ -42,7 +42,7 @@ from hpsearch.report.tensorboard import TensorBoardWriter
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.study_log import StudyLog
-from hpsearch.search.types import EngineConfig, TrialState
+from hpsearch.search.types import EngineConfig
 
 if TYPE_CHECKING:
     from hpsearch.job.inputs import Inputs
@@ -245,7 +245,7 @@ class Run:
             inputs=self.inputs,
             layout=self.layout,
             study=self.engine.study,
-            able=self._able(),
+            able=able_trials(self.engine.study, self.layout.log),
             display=self.display,
             files=self.place.files,
             start_weights=self.start_weights,
@@ -256,18 +256,6 @@ class Run:
         retraining = self.record.retraining
         if retraining is not None:
             self.tensorboard.retrained(retraining)
-
-    def _able(self) -> list[TrialState]:
-        """Trials that may be trained again, the best first."""
-        able = self.engine.study.ranking()
-        if able:
-            return able
-        trials = self.engine.study.trials.values()
-        messages = [f"trial {trial.number} {trial.outcome}: {trial.message}" for trial in trials if trial.message][:3]
-        reasons = "\n".join(messages) or "No trial reached its first rung; give more time with --minutes."
-        raise NoUsableTrialError(
-            f"no trial of {len(trials)} can be retrained.\n{reasons}\nThe whole story is in {self.layout.log}."
-        )
 
     def _search_job(self, resources: TrialResources) -> SearchJob:
         return SearchJob(
