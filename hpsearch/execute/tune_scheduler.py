@@ -27,7 +27,7 @@ class EngineScheduler(FIFOScheduler):
     _supports_buffered_results = False
 
     def __init__(self, session: SearchSession) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Tune's own has no types
         self._session = session
         self._live: dict[str, Any] = {}
         self._running_since: dict[str, float] = {}

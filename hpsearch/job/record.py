@@ -172,7 +172,7 @@ class Record:
             gpu_hours=round(gpu_hours(study), 4),
             files=self._files(),
         )
-        kept = {key: final[key] for key in FINAL_KEYS if key in final} if final else {}  # type: ignore[literal-required]  # a loop
+        kept = {key: final[key] for key in FINAL_KEYS if key in final} if final else {}  # type: ignore[literal-required]  # in a loop
         result.update(cast("Result", kept))
         if self._findings:
             result["audit"] = self._findings

@@ -178,7 +178,7 @@ def normalisation(backbone: str, tag: str = "") -> Normalisation:
     family(backbone)
     config = timm.get_pretrained_cfg(f"{backbone}.{tag}" if tag else backbone)
     assert config is not None, f"timm lists {backbone} without a configuration"
-    data = resolve_model_data_config(None, pretrained_cfg=config.to_dict())  # type: ignore[no-untyped-call]
+    data = resolve_model_data_config(None, pretrained_cfg=config.to_dict())  # type: ignore[no-untyped-call]  # timm's
     return tuple(data["mean"]), tuple(data["std"])
 
 
