@@ -4,7 +4,7 @@ import random
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,19 @@ class Disk:
     def bring_back(self) -> None:
         mount("--bind", self.store, self.path)
 
+    @contextmanager
+    def suffering(self, fault: str) -> Iterator[None]:
+        """It is `full`, or `gone`, meanwhile."""
+        if fault == "full":
+            self.fill()
+            yield
+            self.free()
+        else:
+            self.take_away()
+            yield
+            self.check_empty()
+            self.bring_back()
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
@@ -74,16 +87,16 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.mark.parametrize("seed", STUDIES)
-def test_a_disk_that_is_full_for_a_while_costs_nothing(disk: Disk, seed: int) -> None:
+@pytest.mark.parametrize("fault", ["full", "gone"])
+def test_a_disk_that_is_full_or_gone_for_a_while_costs_nothing(disk: Disk, fault: str, seed: int) -> None:
     with study_program(disk.path / "run") as study:
         driver = study.start()
-        for moment in moments("full", seed):
+        for moment in moments(fault, seed):
             study.wait_for_rungs(driver, moment)
-            disk.fill()
-            time.sleep(random.Random(moment).uniform(0.5, 4))
-            disk.free()
+            with disk.suffering(fault):
+                time.sleep(random.Random(moment).uniform(0.5, 4))
         study.wait(driver)
-        study.check("the disk is full for some seconds", FAULTS_PER_STUDY)
+        study.check(f"the disk is {fault} for some seconds", FAULTS_PER_STUDY)
 
 
 def test_a_disk_that_stays_full_ends_the_run_and_the_same_command_goes_on(disk: Disk) -> None:
@@ -98,20 +111,6 @@ def test_a_disk_that_stays_full_ends_the_run_and_the_same_command_goes_on(disk: 
         disk.free()
         study.finish()
         study.check("the disk stays full", 1)
-
-
-@pytest.mark.parametrize("seed", STUDIES)
-def test_a_disk_that_disappears_and_returns_costs_nothing(disk: Disk, seed: int) -> None:
-    with study_program(disk.path / "run") as study:
-        driver = study.start()
-        for moment in moments("gone", seed):
-            study.wait_for_rungs(driver, moment)
-            disk.take_away()
-            time.sleep(random.Random(moment).uniform(0.5, 4))
-            disk.check_empty()
-            disk.bring_back()
-        study.wait(driver)
-        study.check("the disk is gone for some seconds", FAULTS_PER_STUDY)
 
 
 def test_a_disk_that_stays_away_ends_the_run_and_the_same_command_goes_on(disk: Disk) -> None:

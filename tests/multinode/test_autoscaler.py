@@ -10,15 +10,9 @@ from typing import Any
 import pytest
 
 from tests.multinode.study_command import job
-from tests.multinode.two_nodes import ADDRESSES, PORT, TwoNodes, why_not
+from tests.multinode.two_nodes import ADDRESSES, PORT, TwoNodes, needing_two_nodes
 
-REASON = why_not()
-pytestmark = [
-    pytest.mark.multinode,
-    pytest.mark.slow,
-    pytest.mark.timeout(1200),
-    pytest.mark.skipif(bool(REASON), reason=REASON),
-]
+pytestmark = needing_two_nodes(timeout_seconds=1200)
 HEAD_ID = "fffffffffffffffffffffffffffffffffffffffffffffffffff00000"
 """What the provider of such nodes expects the head to be called."""
 MAX_NODES = 2

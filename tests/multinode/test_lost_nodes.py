@@ -7,22 +7,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from hpsearch.layout import RunLayout
 from hpsearch.search.fold import fold
 from hpsearch.search.journal import read_events
 from tests.multinode.study_command import check_journal, events_of, job, wait_for
-from tests.multinode.two_nodes import CHECKOUT, TwoNodes, why_not
+from tests.multinode.two_nodes import CHECKOUT, TwoNodes, needing_two_nodes
 
-REASON = why_not()
-pytestmark = [
-    pytest.mark.multinode,
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(bool(REASON), reason=REASON),
-]
+pytestmark = needing_two_nodes(timeout_seconds=1800)
 BATCH = 16
 NUM_TRIALS = 14
 STUDY = ["--trials", NUM_TRIALS, "--set", "fixed.images_per_trial=7200", f"fixed.batch_size={BATCH}", "search.sampler=random"]

@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.multinode.study_command import check_journal, events_of, job, wait_for
-from tests.multinode.two_nodes import ADDRESSES, CHECKOUT, TwoNodes, why_not
+from tests.multinode.two_nodes import ADDRESSES, CHECKOUT, TwoNodes, needing_two_nodes
 
-REASON = why_not()
-pytestmark = [
-    pytest.mark.multinode,
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(bool(REASON), reason=REASON),
-]
+pytestmark = needing_two_nodes(timeout_seconds=1800)
 PORT = 5000
 NUM_TRIALS = 8
 OUT = f"s3://studies/runs?region=us-east-1&scheme=http&endpoint_override={ADDRESSES[1]}:{PORT}"

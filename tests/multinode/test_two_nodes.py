@@ -5,18 +5,10 @@ from __future__ import annotations
 import json
 import time
 
-import pytest
-
 from tests.multinode.study_command import events_of, job
-from tests.multinode.two_nodes import ADDRESSES, TOKEN, TwoNodes, why_not
+from tests.multinode.two_nodes import ADDRESSES, TOKEN, TwoNodes, needing_two_nodes
 
-REASON = why_not()
-pytestmark = [
-    pytest.mark.multinode,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(bool(REASON), reason=REASON),
-]
+pytestmark = needing_two_nodes(timeout_seconds=900)
 
 
 def test_whole_job_trains_on_both_nodes_without_code_on_the_second(nodes: TwoNodes) -> None:

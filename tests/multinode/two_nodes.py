@@ -8,7 +8,7 @@
 
 A node whose plug is pulled says nothing more: its link goes first, so that no connection is closed, then all its processes.
 
-Needs root; where that is not there `why_not` says so.
+Needs root; where that is not there `needing_two_nodes` skips with the reason.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 ADDRESSES = {1: "10.77.0.1", 2: "10.77.0.2"}
 PORT = 6379
 CHECKOUT = Path(__file__).parents[2]
@@ -33,7 +35,14 @@ TOKEN_FILE = "/tmp/home/.config/hpsearch/ray_token"
 SECONDS = 60.0
 
 
-def why_not() -> str:
+def needing_two_nodes(*, timeout_seconds: int) -> list[pytest.MarkDecorator]:
+    """Marks of a module whose tests need them."""
+    reason = _why_not()
+    skip = pytest.mark.skipif(bool(reason), reason=reason)
+    return [pytest.mark.multinode, pytest.mark.slow, pytest.mark.timeout(timeout_seconds), skip]
+
+
+def _why_not() -> str:
     """Why there cannot be two nodes here; empty: there can."""
     if os.geteuid() != 0:
         return "needs root for network namespaces"
