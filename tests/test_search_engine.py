@@ -328,6 +328,11 @@ def test_three_trials_that_went_further_are_compared_among_themselves() -> None:
     assert [trial.number for trial in ranking] == [3, 1, 2]
 
 
+def test_only_a_full_training_has_a_full_value() -> None:
+    trials = study_of({10: 0.9}, {10: 0.5, 30: 0.7}).trials
+    assert [trial.full_value for trial in trials.values()] == [None, 0.7]
+
+
 def test_best_leaves_out_what_cannot_be_retrained() -> None:
     engine = opened(num_trials=4)
     for value in (0.9, 0.8):

@@ -33,6 +33,8 @@ from hpsearch.execute.tune_scheduler import EngineScheduler
 from hpsearch.execute.tune_search import EngineSearch
 from hpsearch.search.engine import Engine
 
+log = logging.getLogger(__name__)
+
 TUNE_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 the older output prints nothing at all
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files of Tune's own
@@ -46,11 +48,8 @@ NODES_SECONDS = 5.0
 """How often the nodes are counted: those that join get trials, without any the search waits."""
 STARVED_SECONDS = 600.0
 """How long it waits for a node that can hold a trial; a spot node may take minutes to be replaced."""
-
-
 MAX_TUNE_FAILURES = 3
 """Times that Tune is begun again after a failure of its own: a worker that is lost while idle can bring one about."""
-log = logging.getLogger(__name__)
 
 
 class _Watch(tune.Stopper):
@@ -154,8 +153,8 @@ def _tune_failed(session: SearchSession, failure: int, *arguments: Any) -> bool:
     except Exception as error:
         is_over = session.error is not None or session.ending is not None or failure == MAX_TUNE_FAILURES
         # Tune also asks lost workers for results, and hands on what Ray says of one that used too much memory.
-        is_ours = isinstance(error, (RayError, HpsearchError, OSError)) and not isinstance(error, OutOfMemoryError)
-        if is_over or is_ours:
+        is_known = isinstance(error, (RayError, HpsearchError, OSError)) and not isinstance(error, OutOfMemoryError)
+        if is_over or is_known:
             session.fail(error)  # unless it follows from an earlier one
             return False
         log.warning("Tune failed and is begun again: %s", first_line(error), exc_info=True)

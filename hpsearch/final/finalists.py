@@ -36,7 +36,7 @@ class Standing:
     trial: int
     """Number of the trial."""
     first_score: float | None
-    """Objective in the search: one of the values that it was chosen by; None: it was not compared."""
+    """Objective in the search, which it was chosen by; None: it was not trained in full there."""
     values: tuple[float, ...]
     """Objective of each fresh training, by repeat."""
     mean: float
@@ -75,7 +75,7 @@ class Finalists:
         """Begins without fresh values.
 
         Args:
-            first_scores: (trial, objective at the full budget, None where not compared), the best first; at least one.
+            first_scores: (trial, objective at the full budget, None where not reached), the best first; at least one.
             sampling_error: Standard error of the objective on the validation images.
             max_repeats: Fresh seeds of one finalist at most.
         """

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from hpsearch.data.dataset import Dataset, ImageSet
     from hpsearch.job.finals import Final
     from hpsearch.layout import Result, RunLayout
-    from hpsearch.search.fold import Study
 
 NUM_GROUPS = 20
 """Groups that are named, the worst first."""
@@ -78,7 +77,7 @@ def prior_shift(dataset: Dataset, result: Result, probabilities_n: NDArray[np.fl
     }
 
 
-def write_finalists(layout: RunLayout, final: Final, study: Study, seed: int) -> None:
+def write_finalists(layout: RunLayout, final: Final, seed: int) -> None:
     """Replaces `finalists.csv`: one row a finalist and fresh seed.
 
     Raises:
@@ -98,7 +97,7 @@ def write_finalists(layout: RunLayout, final: Final, study: Study, seed: int) ->
                 training.trial,
                 training.repeat,
                 trial_seed(seed, training.trial, repeat=training.repeat),
-                study.trials[training.trial].value,
+                standings[training.trial].first_score,
                 retrained.value,
                 last["metrics"]["auc"],
                 last["metrics"]["accuracy"],

@@ -152,8 +152,8 @@ class Finals:
         known = self._known(able[: config.final.finalists])
         ranks = {trial.number: rank for rank, trial in enumerate(able, start=1)}
         num = max([num_finalists(affordable, len(able), config.final.finalists), *(ranks[one.trial] for one in known)])
-        scores = [(trial.number, trial.value) for trial in able[:num]]
-        finalists = Finalists(scores, sampling_error=self._sampling_error(scores[0][1]), max_repeats=config.final.repeats)
+        scores = [(trial.number, trial.full_value) for trial in able[:num]]
+        finalists = Finalists(scores, sampling_error=self._sampling_error(able[0].value), max_repeats=config.final.repeats)
         for training, retrained in known.items():
             finalists.add(training, retrained.value)
         self._train(finalists, affordable, resources if affordable > 1 and num > 1 else whole)
@@ -196,8 +196,9 @@ class Finals:
             if training.repeat > 1:  # the model that is handed on is the first one, so that no seed is chosen
                 self.files.remove_below(self._export(training))
             self.files.fetch_below(self.layout.training(training.trial, training.repeat))
-            first = self.study.trials[training.trial].value
-            compared = "" if first is None else f" (in the search {first:.4f})"
+            trial = self.study.trials[training.trial]
+            early = "" if trial.full_value is not None else f" after {trial.images:,} images"
+            compared = "" if trial.value is None else f" (in the search {trial.value:.4f}{early})"
             self.display.event(f"trial {training.trial}, fresh seed {training.repeat}: {retrained.value:.4f}{compared}")
 
         def on_failure(training: Training, error: Exception) -> None:

@@ -124,7 +124,7 @@ class Record:
         assessment = final.assessment
         answers = Predictions(names=tuple(val.names), labels_n=val.labels_n, probabilities_n=assessment.val_n)
         write_predictions(self._layout, answers)
-        write_finalists(self._layout, final, self._engine.study, self._inputs.config.seed)
+        write_finalists(self._layout, final, self._inputs.config.seed)
         result = self._result("running")
         result["best"] = BestResult(
             trial=final.best.number,

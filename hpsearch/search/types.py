@@ -110,3 +110,8 @@ class TrialState:
     def value(self) -> float | None:
         """Objective at its last rung."""
         return self.values[self.images] if self.values else None
+
+    @property
+    def full_value(self) -> float | None:
+        """Objective after the full training; None: it did not come that far."""
+        return self.value if self.outcome is Outcome.COMPLETED else None
