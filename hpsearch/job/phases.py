@@ -46,6 +46,7 @@ from hpsearch.search.types import EngineConfig
 
 if TYPE_CHECKING:
     from hpsearch.job.inputs import Inputs
+    from hpsearch.search.types import TrialState
 
 log = logging.getLogger(__name__)
 
@@ -245,7 +246,7 @@ class Run:
             inputs=self.inputs,
             layout=self.layout,
             study=self.engine.study,
-            able=able_trials(self.engine.study, self.layout.log),
+            able=self._able(),
             display=self.display,
             files=self.place.files,
             start_weights=self.start_weights,
@@ -256,6 +257,9 @@ class Run:
         retraining = self.record.retraining
         if retraining is not None:
             self.tensorboard.retrained(retraining)
+
+    def _able(self) -> list[TrialState]:
+        return able_trials(self.engine.study, self.layout.log)
 
     def _search_job(self, resources: TrialResources) -> SearchJob:
         return SearchJob(
