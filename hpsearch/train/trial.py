@@ -29,6 +29,7 @@ from hpsearch.data.training_data import LabelledImages, TrainingData
 from hpsearch.errors import DivergedError
 from hpsearch.metrics import score
 from hpsearch.model.backbones import ModelSpec, build, count_parameters
+from hpsearch.model.depthwise import speed_up_depthwise
 from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.model.weights import load_weights
 from hpsearch.train.augment import build_augmentation, build_labelled
@@ -114,6 +115,8 @@ class TrialTrainer:
         model = build(spec)
         self.weights = load_weights(model, spec, self.settings.weights, self._start_weights)
         log.info("%s, %s parameters, %s", self.settings.backbone, f"{self.num_parameters:,}", self.weights)
+        if self._device.type == "cpu":
+            speed_up_depthwise(model)
         self._network: nn.Module = model.to(self._device).to(memory_format=torch.channels_last)
         self._forward = self._compiled.forward(self._network, self._kind(spec))
         self._augmentation = build_augmentation(self.settings.augment, self.settings.image_px)
