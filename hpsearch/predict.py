@@ -70,8 +70,8 @@ def check(file: Path, template: Path | None) -> int:
 
     if template is None:
         raise InputError(f"--check {file}: give the template too, --template FILE; its names must all be answered.")
-    require_exists(file, "submission")
-    require_exists(template, "template")
+    require_exists(file, "--check")
+    require_exists(template, "--template")
     names = read_table(template, required=("name",)).names
     problems = submission_problems(file, names)
     if problems:
@@ -89,7 +89,7 @@ def images_to_score(template: Path | None, images: Path) -> tuple[Sequence[str],
     from hpsearch.data.find import read_template
     from hpsearch.data.folders import require_exists, walk_images
 
-    require_exists(images, "images")
+    require_exists(images, "--images")
     if template is not None:
         read = read_template(template, images)
         return read.names, read.paths

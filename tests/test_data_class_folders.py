@@ -29,11 +29,33 @@ def test_classes_come_from_folders_and_are_split_in_proportion(tmp_path: Path) -
     for images in (data.train, data.val):
         assert [name.startswith("fake/sub/") for name in images.names] == (images.labels_n == 1).tolist()
         assert all(path == f"{tmp_path}/{name}" for name, path in zip(images.names, images.paths, strict=True))
-    assert "real/: 20 images, label 0" in data.notes
+    assert "real/: 20 real images (label 0)" in data.notes
 
 
 def test_folder_names_may_be_written_in_any_case(tmp_path: Path) -> None:
     assert len(found(write(tmp_path, Real=10, FAKE=10)).train) == 16
+
+
+@pytest.mark.parametrize(("real", "fake"), [("0", "1"), ("original", "deepfake"), ("Authentic", "SYNTHETIC")])
+def test_folders_may_have_other_words_for_the_classes(tmp_path: Path, real: str, fake: str) -> None:
+    data = found(write(tmp_path, **{real: 10, fake: 20}))
+    assert len(data.train) + len(data.val) == 30
+    assert data.train.num_deepfakes + data.val.num_deepfakes == 20
+    assert {f"{real}/: 10 real images (label 0)", f"{fake}/: 20 deepfakes (label 1)"} <= set(data.notes)
+
+
+def test_several_folders_of_one_class_are_all_read(tmp_path: Path) -> None:
+    data = found(write(tmp_path, real=10, original=5, fake=10))
+    assert len(data.train) + len(data.val) == 25
+
+
+def test_one_other_word_alone_is_no_class_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no layout that hpsearch knows"):
+        found(write(tmp_path, original=3))
+
+
+def test_folders_that_are_no_class_are_named(tmp_path: Path) -> None:
+    assert "masks: not used" in found(write(tmp_path, real=10, fake=10, masks=3)).notes
 
 
 def test_a_group_file_keeps_groups_whole(tmp_path: Path) -> None:

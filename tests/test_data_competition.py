@@ -143,7 +143,7 @@ def test_a_template_may_have_other_columns(tmp_path: Path) -> None:
     assert (template.column, template.names, len(template)) == ("image", ("a.jpg",), 1)
 
 
-@pytest.mark.parametrize(("file", "images", "what"), [("no.txt", "", "template"), ("", "no", "image folder")])
+@pytest.mark.parametrize(("file", "images", "what"), [("no.txt", "", "--template"), ("", "no", "--images")])
 def test_a_missing_template_or_image_folder_is_an_error(tmp_path: Path, file: str, images: str, what: str) -> None:
     template = write_template(tmp_path, ["a.jpg"])
     with pytest.raises(InputError, match=f"{what} .*: there is no 'no"):

@@ -14,7 +14,7 @@ def find(source: Path) -> None:
 
 def test_a_missing_directory_is_named_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
-    with pytest.raises(InputError, match=r"data .*/face: there is no 'face' in .*; did you mean 'faces'\?"):
+    with pytest.raises(InputError, match=r"--data .*/face: there is no 'face' in .*; did you mean 'faces'\?"):
         find(tmp_path / "face")
 
 
@@ -41,3 +41,18 @@ def test_a_folder_with_a_csv_file_points_at_it(tmp_path: Path) -> None:
     (tmp_path / "all.csv").write_text("path,label\n")
     with pytest.raises(InputError, match=r"if all\.csv holds the labels, give .*/all\.csv"):
         find(tmp_path)
+
+
+def test_two_folders_of_unknown_names_are_asked_to_be_called_real_and_fake(tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=r"whether bad/ or good/ holds the deepfakes; call the two folders real/ and fake/"):
+        find(tmp_path)
+
+
+def test_one_class_alone_points_at_the_folder_of_both(tmp_path: Path) -> None:
+    for name in ("real", "fake"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").touch()
+    with pytest.raises(InputError, match=rf"if this is one of two classes, give {tmp_path}\. It must be"):
+        find(tmp_path / "real")

@@ -85,11 +85,16 @@ def test_mistakes_are_named_with_line_and_remedy(tmp_path: Path, content: str | 
         table(tmp_path, content)
 
 
-@pytest.mark.parametrize("label", ["2", "-1", "fake", "", "0.5", "nan"])
+@pytest.mark.parametrize("label", ["2", "-1", "forged", "", "0.5", "nan"])
 def test_a_label_other_than_0_or_1_is_named_with_its_line(tmp_path: Path, label: str) -> None:
     found = table(tmp_path, f"img_name,target\na.jpg,1\nb.jpg,{label}\n")
     with pytest.raises(InputError, match=rf"labels\.txt, line 3: label '{label}' of 'b\.jpg'; labels are 0 \(real\) or 1"):
         found.labels()
+
+
+def test_labels_may_be_words(tmp_path: Path) -> None:
+    found = table(tmp_path, "path,label\na.jpg,REAL\nb.jpg,fake\nc.jpg,original\nd.jpg,Deepfake\n")
+    assert found.labels().tolist() == [0, 1, 0, 1]
 
 
 def test_several_wrong_labels_are_counted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Folders `real/` and `fake/`, directly in the source or below folders of splits (`train/real`, `val/fake`, …)."""
+"""A folder for each class (`real/` and `fake/`), directly in the source or below folders of splits (`train/real`, …)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from hpsearch.data.assemble import assemble, image_set, read_groups, with_groups
-from hpsearch.data.dataset import DEEPFAKE, REAL, Dataset, ImageSet
+from hpsearch.data.dataset import DEEPFAKE, LABEL_WORDS, REAL, Dataset, ImageSet
 from hpsearch.data.folders import sub_folders, walk_images
 from hpsearch.errors import InputError
-
-CLASS_FOLDERS = {"real": REAL, "fake": DEEPFAKE}
-"""Folder name, in any case, → label of all images below it."""
 
 TRAIN_FOLDERS = ("train", "training", "trainset")
 """What the folder of training images may be called."""
@@ -20,12 +17,19 @@ TRAIN_FOLDERS = ("train", "training", "trainset")
 VAL_FOLDERS = ("val", "valid", "validation", "valset")
 """What the folder of validation images may be called."""
 
+_CLASSES = {REAL: ("real", "real images"), DEEPFAKE: ("fake", "deepfakes")}
+"""Label → the usual name of its folder, and what lies there."""
+
 
 def has_class_folders(source: Path) -> bool:
-    """Whether `source`, or one of its folders of splits, holds `real/` or `fake/`."""
+    """Whether `source`, or one of its folders of splits, holds folders of classes.
+
+    `real/` or `fake/` alone are taken for one of a pair; other words (`LABEL_WORDS`) only where both classes have one, since
+    `0/` or `original/` alone may be anything.
+    """
     folders = sub_folders(source)
     splits = [folders[name] for name in (*TRAIN_FOLDERS, *VAL_FOLDERS) if name in folders]
-    return any(sub_folders(folder).keys() & CLASS_FOLDERS.keys() for folder in (source, *splits))
+    return any(_are_classes(sub_folders(folder)) for folder in (source, *splits))
 
 
 def read_class_folders(source: Path, *, val_fraction: float, seed: int) -> Dataset:
@@ -36,8 +40,9 @@ def read_class_folders(source: Path, *, val_fraction: float, seed: int) -> Datas
     """
     folders = sub_folders(source)
     groups = read_groups(source)
-    if folders.keys() & CLASS_FOLDERS.keys():
-        notes: list[str] = []
+    if _are_classes(folders):
+        others = [folder.name for name, folder in folders.items() if name not in LABEL_WORDS and not name.startswith(".")]
+        notes = [f"{', '.join(others)}: not used"] if others else []
         train, val = _read_classes(source, source, notes), None
     else:
         notes = [f"{folder.name}: not used" for folder in _other_splits(folders)]
@@ -50,25 +55,31 @@ def read_class_folders(source: Path, *, val_fraction: float, seed: int) -> Datas
     return assemble(source, with_groups(train, groups), val, notes=notes, val_fraction=val_fraction, seed=seed)
 
 
+def _are_classes(folders: dict[str, Path]) -> bool:
+    labels = {LABEL_WORDS[name] for name in folders if name in LABEL_WORDS}
+    return len(labels) == len(_CLASSES) or any(usual in folders for usual, _ in _CLASSES.values())
+
+
 def _other_splits(folders: dict[str, Path]) -> list[Path]:
     unknown = [folder for name, folder in folders.items() if name not in (*TRAIN_FOLDERS, *VAL_FOLDERS)]
-    return [folder for folder in unknown if sub_folders(folder).keys() & CLASS_FOLDERS.keys()]
+    return [folder for folder in unknown if _are_classes(sub_folders(folder))]
 
 
 def _read_classes(source: Path, parent: Path, notes: list[str]) -> ImageSet:
     folders = sub_folders(parent)
     names: list[str] = []
     labels: list[int] = []
-    for class_name, label in CLASS_FOLDERS.items():
-        if class_name not in folders:
-            raise InputError(f"{parent}: there is no folder {class_name}/ in it; both real/ and fake/ are needed. Add it.")
-        folder = folders[class_name]
-        found = walk_images(folder)
-        if not found:
-            raise InputError(f"{folder}: no images in it. Put images there (JPEG, PNG, WebP, BMP, TIFF or GIF).")
-        prefix = folder.relative_to(source).as_posix()
-        names += [f"{prefix}/{name}" for name in found]
-        labels += [label] * len(found)
-        notes.append(f"{prefix}/: {len(found):,} images, label {label}")
+    for label, (usual, what) in _CLASSES.items():
+        of_class = [folder for name, folder in folders.items() if LABEL_WORDS.get(name) == label]
+        if not of_class:
+            raise InputError(f"{parent}: there is no folder {usual}/ in it; both real/ and fake/ are needed. Add it.")
+        for folder in of_class:
+            found = walk_images(folder)
+            if not found:
+                raise InputError(f"{folder}: no images in it. Put images there (JPEG, PNG, WebP, BMP, TIFF or GIF).")
+            prefix = folder.relative_to(source).as_posix()
+            names += [f"{prefix}/{name}" for name in found]
+            labels += [label] * len(found)
+            notes.append(f"{prefix}/: {len(found):,} {what} (label {label})")
     root = source.absolute()
     return image_set(names, [f"{root}/{name}" for name in names], np.array(labels, dtype=np.int64), str(parent))

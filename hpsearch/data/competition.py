@@ -55,8 +55,8 @@ def read_template(file: Path, images: Path) -> Template:
     Raises:
         InputError: the file or an image is missing, or the file is wrong, see `read_table`.
     """
-    require_exists(file, "template")
-    require_exists(images, "image folder")
+    require_exists(file, "--template")
+    require_exists(images, "--images")
     table = read_table(file, required=("name",))
     paths = find_images(table, (images, file.parent), Listings())
     return Template(file=file, column=table.used["name"], names=table.names, paths=paths)

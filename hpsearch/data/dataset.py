@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 REAL, DEEPFAKE = 0, 1
 """The two labels."""
 
+LABEL_WORDS = {
+    **dict.fromkeys(("real", "original", "authentic", "genuine", "0"), REAL),
+    **dict.fromkeys(("fake", "deepfake", "manipulated", "synthetic", "generated", "1"), DEEPFAKE),
+}
+"""What people call them, in any case, in label files and as names of folders."""
+
 SplitBy = Literal["data", "group", "image"]
 """The data named them; hpsearch split them off by group; or image by image, since nothing else was known."""
 

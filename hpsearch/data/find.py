@@ -13,9 +13,10 @@ from hpsearch.errors import InputError
 
 __all__ = ["find_dataset", "read_template"]
 
+NUM_CLASSES = 2
 _LAYOUTS = """It must be one of
   DIR with trainset/ and trainset_label.txt (and valset/, valset_label.txt), in DIR itself or in DIR/phase1
-  DIR with real/ and fake/, or with train/real, train/fake, val/real, val/fake
+  DIR with real/ and fake/ (original/ and deepfake/, 0/ and 1/), or with train/real, train/fake, val/real, val/fake
   FILE.csv with a column of paths (img_name, path, …) and one of labels (target, label, …)"""
 
 
@@ -30,7 +31,7 @@ def find_dataset(source: Path, *, val_fraction: float, seed: int) -> Dataset:
     Raises:
         InputError: anything that is wrong with it; names file, line, rule and remedy.
     """
-    require_exists(source, "data")
+    require_exists(source, "--data")
     if source.is_file():
         if source.suffix.lower() in IMAGE_SUFFIXES:
             raise InputError(f"{source}: one image is no data set. {_LAYOUTS}")
@@ -47,8 +48,14 @@ def _found(source: Path) -> str:
     entries = sorted(source.iterdir())
     if not entries:
         return "the folder is empty"
+    if has_class_folders(source.absolute().parent):
+        return f"no layout that hpsearch knows; if this is one of two classes, give {source.absolute().parent}"
     csv_files = [entry.name for entry in entries if entry.suffix == ".csv"]
     if csv_files:
         return f"no layout that hpsearch knows; if {csv_files[0]} holds the labels, give {source / csv_files[0]}"
+    folders = [entry.name for entry in entries if entry.is_dir()]
+    if len(folders) == NUM_CLASSES:
+        either = " or ".join(f"{name}/" for name in folders)
+        return f"nothing says whether {either} holds the deepfakes; call the two folders real/ and fake/, or link to them so"
     names = ", ".join(entry.name for entry in entries[:5])
     return f"no layout that hpsearch knows (found {names}{', …' if len(entries) > 5 else ''})"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import numpy as np
 
+from hpsearch.data.dataset import DEEPFAKE, LABEL_WORDS, REAL
 from hpsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ ALIASES = {
 """What a column may be called; where a file has several, the first of these is used."""
 
 _MEANING = {"name": "the image's name or path", "label": "0 for real or 1 for a deepfake"}
-_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+_LABELS = {**LABEL_WORDS, "0.0": REAL, "1.0": DEEPFAKE}
+_LABEL_EXAMPLES = ("real", "original", "fake", "deepfake")
 _SEPARATORS = (",", "\t", ";")
 _SHOWN_CHARACTERS = 80
 
@@ -60,15 +62,15 @@ class Table:
         """The label of each row.
 
         Raises:
-            InputError: a label that is neither 0 nor 1, with its line.
+            InputError: a label that is neither 0 nor 1 nor one of `LABEL_WORDS`, with its line.
         """
-        numbers = [_LABELS.get(value, -1) for value in self.values["label"]]
+        numbers = [_LABELS.get(value.lower(), -1) for value in self.values["label"]]
         wrong = [row for row, number in enumerate(numbers) if number < 0]
         if wrong:
             self.fail(
                 wrong[0],
                 f"label {shown(self.values['label'][wrong[0]])} of {shown(self.names[wrong[0]])}; labels are 0 (real) or "
-                f"1 (deepfake). Correct {_this_and_more(len(wrong))}",
+                f"1 (deepfake), or a word for it ({', '.join(_LABEL_EXAMPLES)}). Correct {_this_and_more(len(wrong))}",
             )
         return np.array(numbers, dtype=np.int64)
 
