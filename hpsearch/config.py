@@ -18,6 +18,7 @@ Objective = Literal["auc", "accuracy", "shift_auc", "worst_group_auc"]
 TestViews = Literal["auto", "none", "flip", "crops", "flip_crops"]
 TrainOn = Literal["train", "all"]
 Sampler = Literal["tpe", "gp", "random"]
+Clusters = Literal["statistics", "network"]
 Precision = Literal["auto", "fp32", "bf16"]
 Compile = Literal["auto", "always", "never"]
 WeightsPolicy = Literal["in1k", "any"]
@@ -100,6 +101,8 @@ class JudgeConfig:
 
     holdout: float = 0.0
     """Share of the labelled images (whole groups or clusters) that only the one score at the end sees; in [0, 0.5]."""
+    clusters: Clusters = "statistics"
+    """What tells images apart where groups do not: `statistics` of their pixels, or features of a small ImageNet `network`."""
     shift: float = 0.2
     """Share of the training images (whole clusters) that `search.objective=shift_auc` compares trials on; in [0.02, 0.5]."""
 

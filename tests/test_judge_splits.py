@@ -54,6 +54,12 @@ def test_a_data_set_that_names_its_split_is_left_as_it_is(whole: ImageSet) -> No
     assert judged(given, rules(), not_scanned) is given
 
 
+def test_a_holdout_that_the_data_came_with_stays_when_the_rest_is_split_anew(whole: ImageSet, cache: Path) -> None:
+    given = dataset_of(whole.take(range(200)), whole.take(range(200, 260)), holdout=whole.take(range(260, 320)))
+    split = judged(given, rules(objective="shift_auc"), scanned(cache))
+    assert split.holdout is given.holdout
+
+
 def test_a_holdout_takes_whole_groups_out_of_both_parts(whole: ImageSet) -> None:
     split = judged(two_parts(grouped(whole)), rules(holdout=0.2), not_scanned)
     assert split.holdout is not None
@@ -85,6 +91,19 @@ def test_a_shift_split_takes_whole_kinds_out_of_training(whole: ImageSet, cache:
     assert not shifted & {of_name[name] for name in split.train.names}
     assert set(whole.names[240:]) <= set(split.val.names)
     assert len(split.val) - 80 == pytest.approx(60, abs=25)
+
+
+def test_clusters_compare_the_features_that_are_given(whole: ImageSet, cache: Path) -> None:
+    def features(paths: Sequence[str]) -> np.ndarray:
+        kinds_n = np.arange(len(paths)) // 2 % NUM_KINDS
+        return np.eye(NUM_KINDS, dtype=np.float32)[kinds_n]
+
+    split = judged(two_parts(whole), rules(objective="shift_auc"), scanned(cache), features)  # type: ignore[arg-type]
+    assert split.val.parts is not None
+    parts = dict(zip(split.val.names, split.val.parts, strict=True))
+    shifted = {whole.names.index(name) // 2 % NUM_KINDS for name, part in parts.items() if part == "shift"}
+    assert shifted
+    assert not shifted & {whole.names.index(name) // 2 % NUM_KINDS for name in split.train.names}
 
 
 def test_images_of_the_holdout_are_in_no_other_part_of_a_shift_split(whole: ImageSet, cache: Path) -> None:

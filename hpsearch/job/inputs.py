@@ -20,6 +20,9 @@ from hpsearch.overrides import parse_value, with_overrides
 from hpsearch.train.settings import TrialSettings, full_budget, known_parameters, settings_from
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hpsearch.data.dataset import Dataset
     from hpsearch.judge.scan import ImageScan
     from hpsearch.search.fold import Study
@@ -177,7 +180,8 @@ def read_dataset(config: RunConfig) -> Dataset:
     dataset = find_dataset(source, val_fraction=data.val_fraction, seed=config.seed)
     if is_remote(data.source):
         dataset = replace(dataset, source=data.source)  # every node fetches it from there
-    return judged(dataset, rules, scanner(data))
+    features = _network_features(data) if config.judge.clusters == "network" else None
+    return judged(dataset, rules, scanner(data), features)
 
 
 def _fetched(data: DataConfig) -> Path:
@@ -194,11 +198,20 @@ def scanner(data: DataConfig) -> Callable[[Sequence[str]], ImageScan]:
     """What scans image files with this node's cores and cache, and says so on a terminal."""
     from hpsearch.judge.scan import scan
 
-    def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\rlooking at images: {done:,} of {total:,}" + "\n" * (done == total))
-
+    show = functools.partial(_show, "looking at images")
     return functools.partial(scan, cache_dir=cache_directory(data), num_workers=num_cores(), progress=show)
+
+
+def _network_features(data: DataConfig) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    from hpsearch.judge.network_features import network_features
+
+    show = functools.partial(_show, "a network looks at images")
+    return functools.partial(network_features, cache_dir=cache_directory(data), num_workers=num_cores(), progress=show)
+
+
+def _show(what: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{what}: {done:,} of {total:,}" + "\n" * (done == total))
 
 
 def cache_directory(data: DataConfig) -> Path:

@@ -1,7 +1,7 @@
-"""Clusters of images that look alike to robust statistics: k-means, near-duplicates always together.
+"""Clusters of images that look alike: k-means, near-duplicates always together.
 
-The statistics (`scan`) see colours, layout, sharpness and noise, so that a cluster is mostly one source, camera or kind of
-forgery; the winners of the competition split by clusters of a network's features in the same way.
+What is compared are robust statistics (`scan`: colours, layout, sharpness and noise, so that a cluster is mostly one source,
+camera or kind of forgery) or a network's features (`network_features`), as the winners of the competition did.
 
 Axis legend: `n` images, `f` features.
 """
@@ -25,17 +25,20 @@ MAX_FITTED = 50_000
 """Images that the centres are fitted on; more change them by nothing."""
 
 
-def clusters_of(scan: ImageScan, num_clusters: int, *, seed: int) -> NDArray[np.int64]:
+def clusters_of(
+    scan: ImageScan, num_clusters: int, *, seed: int, features_nf: NDArray[np.float32] | None = None
+) -> NDArray[np.int64]:
     """Cluster of each image, shape (n,); near-duplicates share that of the first of them.
 
     Args:
         scan: Of the images.
         num_clusters: Fewer where there are fewer images.
         seed: Of the first centres.
+        features_nf: What is compared, shape (n, f); None: the statistics of `scan`.
     """
     from sklearn.cluster import KMeans
 
-    scaled_nf = scaled_features(scan)
+    scaled_nf = scaled_features(scan) if features_nf is None else features_nf
     rows = np.random.default_rng(seed).permutation(len(scan))[:MAX_FITTED]
     means = KMeans(min(num_clusters, len(scan)), n_init=3, random_state=seed).fit(scaled_nf[rows])
     cluster_n = means.predict(scaled_nf).astype(np.int64)

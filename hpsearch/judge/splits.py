@@ -1,7 +1,7 @@
 """Who trains, who validates, and who is kept apart: whole groups, or whole clusters of images that look alike.
 
 What a data set says of itself is kept: a named validation set stays one, and groups of a group file stay whole. Where it
-says nothing, near-duplicates and clusters of image statistics are held together, since a picture that was also trained on
+says nothing, near-duplicates and clusters of images that look alike are held together, since a picture that was also trained on
 validates nothing. From that, two more sets may be taken:
 
 - the **holdout** (`judge.holdout`): scored once, at the very end;
@@ -47,6 +47,8 @@ _HOLDOUT, _SHIFT = 1, 2  # random streams of one seed, beside that of the valida
 
 Scan = Callable[[Sequence[str]], "ImageScan"]
 """Paths → their scan."""
+Features = Callable[[Sequence[str]], "NDArray[np.float32]"]
+"""Paths → what clusters compare, shape (n, f)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,13 +67,19 @@ class SplitRules:
     """Another seed gives another split."""
 
 
-def judged(dataset: Dataset, rules: SplitRules, scan: Scan) -> Dataset:
+def judged(dataset: Dataset, rules: SplitRules, scan: Scan, features: Features | None = None) -> Dataset:
     """`dataset` split by `rules`; unchanged where the data and its groups say it all.
+
+    Args:
+        dataset: As it was found.
+        rules: What decides.
+        scan: Looks at images; asked only where something depends on it.
+        features: Gives what clusters compare, likewise; None: the statistics of `scan`.
 
     Raises:
         InputError: there are too few groups or clusters for both classes in each part.
     """
-    splitter = _Splitter(dataset, rules, scan)
+    splitter = _Splitter(dataset, rules, scan, features)
     if rules.holdout:
         splitter.hold_out()
     if dataset.split_by == "image":
@@ -86,8 +94,8 @@ def judged(dataset: Dataset, rules: SplitRules, scan: Scan) -> Dataset:
 class _Splitter:
     """The pool of all labelled images, and where each goes."""
 
-    def __init__(self, dataset: Dataset, rules: SplitRules, scan: Scan) -> None:
-        self._dataset, self._rules, self._scan = dataset, rules, scan
+    def __init__(self, dataset: Dataset, rules: SplitRules, scan: Scan, features: Features | None) -> None:
+        self._dataset, self._rules, self._scan, self._features = dataset, rules, scan, features
         self._pool = dataset.train.joined(dataset.val)
         self._in_val_n = np.arange(len(self._pool)) >= len(dataset.train)
         self._held_n = np.zeros(len(self._pool), dtype=bool)
@@ -102,6 +110,14 @@ class _Splitter:
             self._scanned = self._scan(self._pool.paths)
         return self._scanned
 
+    def _clusters(self, count: int) -> NDArray[np.int64]:
+        features_nf = self._features(self._pool.paths) if self._features else None
+        return clusters_of(self._scan_of_pool, count, seed=self._rules.seed, features_nf=features_nf)
+
+    @property
+    def _what_clusters_compare(self) -> str:
+        return "image statistics" if self._features is None else "a network's features"
+
     def _units(self) -> tuple[Sequence[str], str]:
         """What stays whole, and what that is called."""
         if self._pool.groups is not None:
@@ -110,8 +126,7 @@ class _Splitter:
             component_n = components(near_duplicates(self._scan_of_pool), len(self._pool))
             return [f"d{number}" for number in component_n], "set of near-duplicates"
         num_clusters = min(MAX_CLUSTERS, len(self._pool) // IMAGES_PER_CLUSTER)
-        cluster_n = clusters_of(self._scan_of_pool, num_clusters, seed=self._rules.seed)
-        return [f"c{number}" for number in cluster_n], "cluster of image statistics"
+        return [f"c{number}" for number in self._clusters(num_clusters)], f"cluster of {self._what_clusters_compare}"
 
     def hold_out(self) -> None:
         """Takes whole units out of training and validation alike."""
@@ -134,8 +149,7 @@ class _Splitter:
 
     def shift(self) -> None:
         """Takes whole kinds of images out of training; they validate."""
-        kind_n = clusters_of(self._scan_of_pool, NUM_KINDS, seed=self._rules.seed)
-        kinds = [f"k{number}" for number in kind_n]
+        kinds = [f"k{number}" for number in self._clusters(NUM_KINDS)]
         trains_n = ~self._held_n & ~self._in_val_n
         chosen_n = self._chosen(kinds, trains_n, self._rules.shift, _SHIFT)
         self._require_both(chosen_n, f"a shift split of {self._rules.shift:g} of the training images", "judge.shift")
@@ -156,8 +170,8 @@ class _Splitter:
         if groups is not None and max(sizes.values(), default=0) >= 2 * MIN_IMAGES_OF_A_PART:
             self._parts, what = np.array(groups), "groups"
         else:
-            kind_n = clusters_of(self._scan_of_pool, NUM_KINDS, seed=self._rules.seed)
-            self._parts, what = np.array([f"k{number}" for number in kind_n]), "kinds of images (clusters of their statistics)"
+            self._parts = np.array([f"k{number}" for number in self._clusters(NUM_KINDS)])
+            what = f"kinds of images (clusters of {self._what_clusters_compare})"
         self._notes.append(f"worst group: of {len(set(self._parts[validates_n])):,} {what} in validation")
 
     def _chosen(self, units: Sequence[str], among_n: NDArray[np.bool_], fraction: float, stream: int) -> NDArray[np.bool_]:
@@ -186,7 +200,7 @@ class _Splitter:
         rows = np.flatnonzero(validates_n)
         parts = None if self._parts is None else tuple(map(str, self._parts[rows]))
         val = dataclasses.replace(self._pool.take(rows), parts=parts)
-        holdout = self._pool.take(np.flatnonzero(self._held_n)) if self._held_n.any() else None
+        holdout = self._pool.take(np.flatnonzero(self._held_n)) if self._held_n.any() else self._dataset.holdout
         return dataclasses.replace(
             self._dataset,
             train=train,
