@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,8 @@ def replacing(file: Path) -> Iterator[Path]:
         OSError: the directory cannot be written, or the disk is full; it names a file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    # Two processes may write the same file, a worker that was given up and its successor for instance.
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    # Two may write the same file, a worker that was given up and its successor for instance, on two machines of one mount.
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(8)}.partial")
     try:
         yield partial
         with partial.open("rb") as written:

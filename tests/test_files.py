@@ -41,6 +41,17 @@ def test_the_old_file_is_whole_while_the_new_one_is_written(tmp_path: Path) -> N
     assert file.read_text() == "new, not finished"
 
 
+def test_two_that_write_one_file_at_the_same_time_do_not_meet(tmp_path: Path) -> None:
+    file = tmp_path / "model.json"
+    with replacing(file) as first:
+        first.write_text("the first, longer")
+        with replacing(file) as second:
+            second.write_text("the second")
+        assert file.read_text() == "the second"
+    assert file.read_text() == "the first, longer"
+    assert [one.name for one in tmp_path.iterdir()] == ["model.json"]
+
+
 def test_a_directory_that_cannot_be_made_is_a_storage_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the run directory should be")
     file = tmp_path / "run" / "result.json"

@@ -17,6 +17,7 @@ from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
 from hpsearch.errors import InputError
+from hpsearch.files import replacing
 from hpsearch.model.packaged_weights import PACKAGES, find_packaged
 from hpsearch.model.weight_tags import published
 
@@ -78,13 +79,11 @@ def shared(source: WeightsSource, directory: Path) -> WeightsSource:
     readable = re.sub(r"[^\w.-]+", "_", source.tag)[-80:]
     target = directory / f"{readable}-{hashlib.sha256(source.tag.encode()).hexdigest()[:8]}{source.file.suffix}"
     if not target.is_file():
-        directory.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            os.link(source.file.resolve(), partial)
-        except OSError:
-            shutil.copyfile(source.file, partial)
-        partial.replace(target)
+        with replacing(target) as partial:
+            try:
+                os.link(source.file.resolve(), partial)
+            except OSError:
+                shutil.copyfile(source.file, partial)
     return replace(source, file=target)
 
 
