@@ -24,16 +24,18 @@ def load(directory: str | Path, device: str = "", *, plugins: Sequence[str] = ()
     """The detector that a run has exported; its `score(path)` is P(deepfake) of an image file.
 
     Args:
-        directory: The run directory, or its `best` folder.
+        directory: The run directory, or its `best` folder; `s3://BUCKET/PREFIX/NAME` is fetched into this machine's cache.
         device: `cpu`, `cuda`, `cuda:1`; empty: a GPU where there is one.
         plugins: Your own modules that the model needs; nothing else that it names is imported.
 
     Raises:
         hpsearch.errors.InputError: no export there, its files do not fit each other, or it needs a plugin that is not named.
+        hpsearch.errors.StorageError: the object store does not answer.
     """
     from hpsearch.final.scorer import Scorer  # brings torch, which `import hpsearch` does without
+    from hpsearch.job.place import exported
     from hpsearch.layout import MODEL_DESCRIPTION, RunLayout
 
-    given = Path(directory)
+    given = exported(str(directory))
     is_run = not (given / MODEL_DESCRIPTION).is_file() and RunLayout(given).best.is_dir()
     return Scorer.load(RunLayout(given).best if is_run else given, device, plugins=plugins)

@@ -33,7 +33,7 @@ def parser() -> Parser:
     add("--data", metavar="DIR", help="labelled images; default: the sample set, or what the run used")
     add("--space", metavar="FILE", help="a path or the name of a shipped space; default: quickstart")
     add("--start", type=int, metavar="I", help="start point of the space, from 0; what it leaves out is drawn; default: 0")
-    add("--from", dest="run", type=Path, metavar="RUN", help="run directory to replay a trial of")
+    add("--from", dest="run", metavar="RUN", help="run to replay a trial of: its directory, or s3://BUCKET/PREFIX/NAME")
     add("--trial", type=int, metavar="N", help="number of the trial to replay")
     add("--seed", type=int, metavar="S", help="seed of what is drawn and of the training; default: 0, or the run's")
     add("--device", default="", help="cpu, cuda, cuda:1; default: a GPU where there is one")
@@ -137,14 +137,14 @@ def replayed(options: argparse.Namespace) -> Order:
         InputError: there is no such run or trial, or its data is not there any more.
     """
     from hpsearch.job.inputs import configured, full_budget_of, read_dataset, read_run
-    from hpsearch.layout import RunLayout
+    from hpsearch.job.place import looked_at
     from hpsearch.report.rebuild import run_events
     from hpsearch.search.fold import fold
     from hpsearch.train.augment import cache_px
     from hpsearch.train.plugins import import_plugins
     from hpsearch.train.settings import settings_from, trial_seed
 
-    layout = RunLayout(options.run)
+    layout = looked_at(options.run, whole=False).layout
     study = fold(run_events(layout))
     if options.trial not in study.trials:
         raise InputError(f"--trial {options.trial}: {options.run} has trials 0 to {len(study.trials) - 1}.")

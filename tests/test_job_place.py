@@ -8,15 +8,21 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from hpsearch import status
+from hpsearch import status, trial
 from hpsearch.config import DataConfig, RunConfig
+from hpsearch.errors import InputError
+from hpsearch.job.inputs import earlier_studies, read_inputs
 from hpsearch.job.place import Place, is_taken, looked_at, place_of
+from hpsearch.job.record import write_config
 from hpsearch.report.__main__ import main as report
 from hpsearch.run import new_name
 from hpsearch.search.engine import Engine
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig
+from hpsearch.train.settings import trial_seed
 from tests.s3_server import BUCKET, address, s3_server
+from tests.small_set import SPACE as SMALL_SPACE
+from tests.small_set import make_competition
 
 CONFIG = EngineConfig(rungs=(10, 30), sampler="random", num_trials=3)
 SPACE = Space.from_dict({"x": {"low": 0.0, "high": 1.0}})
@@ -65,6 +71,50 @@ def test_driver_on_another_machine_finds_journal_and_files(out: str, tmp_path: P
         assert other.is_driven()
     assert not other.is_driven()
     assert out.partition("?")[0] + "/study" in other.where()
+
+
+def test_sampler_is_told_of_a_study_on_a_store_and_nothing_else_is_fetched(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run = place(out, tmp_path / "one")
+    assert run.objects is not None
+    drive(run)
+    earlier = earlier_studies(RunConfig(warm_start=(run.objects.address,)), SPACE)
+    assert {name: list(study.trials) for name, study in earlier.items()} == {out.partition("?")[0] + "/study": [0]}
+    assert [file.name for file in (tmp_path / "cache").rglob("*") if file.is_file()] == ["journal.jsonl"]
+
+
+def test_warm_start_from_the_run_on_the_store_itself_is_refused(out: str) -> None:
+    same = f"{out.partition('?')[0]}/study/?region=eu-west-1"
+    with pytest.raises(InputError, match="this is the run itself"):
+        earlier_studies(RunConfig(out=out, name="study", warm_start=(same,)), SPACE)
+
+
+def test_address_without_a_run_is_named(out: str) -> None:
+    with pytest.raises(InputError, match=rf"{out.partition('?')[0]}: no run there, it has no journal"):
+        looked_at(out)
+
+
+def test_trial_of_a_run_on_a_store_is_replayed_with_its_data_and_seed(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "space.yaml").write_text(SMALL_SPACE)
+    data = DataConfig(source=str(make_competition(tmp_path / "data")), cache_dir=str(tmp_path / "one"))
+    inputs = read_inputs(RunConfig(data=data, space=str(tmp_path / "space.yaml"), out=out, name="study", seed=3), {})
+    run = place_of(inputs.config)
+    assert run.objects is not None
+    with closing(run.open_journal()) as journal:
+        config = EngineConfig(rungs=inputs.rungs, sampler="random", num_trials=1)
+        engine = Engine.open(inputs.space, config, journal, identity={"data.fingerprint": inputs.dataset.fingerprint})
+        stretch = engine.next(0)
+        assert stretch is not None
+        write_config(run.layout, inputs)
+        run.files.send_below(run.layout.root)
+    order = trial.replayed(trial.parser().parse_args(["--from", run.objects.address, "--trial", "0"]))
+    assert (order.params, order.rungs, order.seed) == (stretch.params, inputs.rungs, trial_seed(3, 0))
+    assert order.journaled is not None
 
 
 def test_name_that_is_taken_is_not_given_again(out: str) -> None:

@@ -137,21 +137,23 @@ def read_inputs(config: RunConfig, fixed: dict[str, Any]) -> Inputs:
 
 
 def earlier_studies(config: RunConfig, space: Space) -> dict[str, Study]:
-    """The studies that `--warm-start` names, by their run directory.
+    """The studies that `--warm-start` names, by the names of their runs.
 
     Raises:
         InputError: one of them is no run, is this run itself, or has none of the parameters of `space`.
     """
+    from hpsearch.job.place import looked_at, name_of, run_of
     from hpsearch.report.rebuild import run_events
     from hpsearch.search.fold import fold
     from hpsearch.search.warm_start import earlier_events
 
     studies: dict[str, Study] = {}
-    for directory in (Path(given).resolve() for given in config.warm_start):
-        if directory == (Path(config.out) / config.name).resolve():
-            raise InputError(f"--warm-start {directory}: this is the run itself, which knows its own trials. Leave it out.")
-        studies[str(directory)] = fold(run_events(RunLayout(directory)))
-        earlier_events(space, studies[str(directory)], str(directory), config.seed)
+    for given in config.warm_start:
+        name = name_of(given)
+        if name == name_of(run_of(config)):
+            raise InputError(f"--warm-start {name}: this is the run itself, which knows its own trials. Leave it out.")
+        studies[name] = fold(run_events(looked_at(given, whole=False).layout))
+        earlier_events(space, studies[name], name, config.seed)
     return studies
 
 

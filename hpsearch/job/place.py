@@ -8,9 +8,10 @@ from pathlib import Path
 
 from hpsearch.config import DataConfig, RunConfig
 from hpsearch.data.remote import is_remote
+from hpsearch.errors import InputError
 from hpsearch.files import replacing
 from hpsearch.job.inputs import cache_directory
-from hpsearch.layout import RunLayout
+from hpsearch.layout import MODEL_DESCRIPTION, RunLayout
 from hpsearch.object_store import ObjectStore
 from hpsearch.run_files import MirroredFiles, RunFiles, SharedFiles
 from hpsearch.search.journal import Journal
@@ -78,22 +79,62 @@ def is_taken(config: RunConfig, name: str) -> bool:
     return (Path(config.out) / name).exists()
 
 
-def looked_at(run: str) -> Place:
+def name_of(run: str) -> str:
+    """What a run is called in other places: its address without options, or its absolute path."""
+    return run.partition("?")[0].rstrip("/") if is_remote(run) else str(Path(run).resolve())
+
+
+def run_of(config: RunConfig) -> str:
+    """The run of `config`, as a reader would give it."""
+    return _below(config.out, config.name) if is_remote(config.out) else str(Path(config.out) / config.name)
+
+
+def looked_at(run: str, *, whole: bool = True) -> Place:
     """A run for a reader: the directory itself, or a copy of what the object store has now, without locking anything.
 
+    Args:
+        run: Its directory, or `s3://BUCKET/PREFIX/NAME`.
+        whole: All but checkpoints; else journal and configuration alone.
+
     Raises:
-        InputError: no address of an object store.
+        InputError: no address of an object store, or no run there.
         StorageError: it does not answer.
     """
     if not is_remote(run):
         return Place(layout=RunLayout(Path(run)), files=SharedFiles(), objects=None)
     place = _mirrored(run, cache_directory(DataConfig()) / VIEWS)
     assert place.objects is not None
-    place.files.fetch_below(place.layout.root)
-    if segments := read_segments(place.objects):
-        with replacing(place.layout.journal) as partial:
-            partial.write_bytes(b"".join(segments))
+    if whole:
+        place.files.fetch_below(place.layout.root)
+    else:
+        place.files.fetch(place.layout.config)
+    segments = read_segments(place.objects)
+    if not segments:
+        raise InputError(f"{name_of(run)}: no run there, it has no journal. Give s3://BUCKET/PREFIX/NAME?region=REGION.")
+    with replacing(place.layout.journal) as partial:
+        partial.write_bytes(b"".join(segments))
     return place
+
+
+def exported(run: str) -> Path:
+    """A run, or the folder of an export, on this machine; from an object store the export alone is fetched.
+
+    Raises:
+        InputError: no address of an object store, or no export there.
+        StorageError: it does not answer.
+    """
+    if not is_remote(run):
+        return Path(run)
+    place = _mirrored(run, cache_directory(DataConfig()) / VIEWS)
+    root, best = place.layout.root, place.layout.best
+    for folder in (root, best):
+        place.files.fetch(folder / MODEL_DESCRIPTION)
+        if (folder / MODEL_DESCRIPTION).is_file():
+            place.files.fetch_below(folder)
+            return folder
+    raise InputError(
+        f"{name_of(run)}: no {MODEL_DESCRIPTION} there, nor below best/. Give the address of a run that has ended."
+    )
 
 
 def _below(address: str, name: str) -> str:
