@@ -131,6 +131,6 @@ def test_judging_many_images_needs_a_larger_reserve() -> None:
     few = spending(clock, BudgetConfig(minutes=10))
     many = spending(clock, BudgetConfig(minutes=10))
     many.images_to_judge = 30_000
-    clock.now = 600.0 - 100.0 - 60.0
+    clock.now = 600.0 - 100.0 - 80.0
     assert few.may_start(engine.study)
     assert not many.may_start(engine.study)

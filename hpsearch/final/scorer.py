@@ -25,6 +25,7 @@ from hpsearch.layout import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from hpsearch.model.backbones import ModelSpec, build
 from hpsearch.search.space import Space
 from hpsearch.train.augment import build_augmentation
+from hpsearch.train.evaluate import evaluation_batch_size
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.settings import settings_from
 from hpsearch.train.vocabulary import TrainVocabulary
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from hpsearch.judge.robustness import Degradation
     from hpsearch.model.detector import Detector
 
-BATCH_SIZE = 128
+MOST_AT_ONCE = 128
+"""Images of a batch."""
 BATCHES_AHEAD = 2
 UNKNOWN = 0.5
 """Probability of an image that cannot be read: a submission must have a row for it."""
@@ -61,6 +63,7 @@ class Scorer:
         self.model = model.eval()
         self.augmentation = build_augmentation(settings.augment, settings.image_px)
         self.device = device
+        self._batch_size = evaluation_batch_size(MOST_AT_ONCE, settings.image_px, torch.device(device))
 
     @classmethod
     def load(cls, directory: Path, device: str = "", *, plugins: Sequence[str] = ()) -> Scorer:
@@ -117,7 +120,7 @@ class Scorer:
         probabilities_n = np.full(len(paths), UNKNOWN)
         unreadable: list[tuple[str, str]] = []
         num_done = 0
-        for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers):
+        for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers, self._batch_size):
             if rows:
                 probabilities_n[rows] = self.scored(pixels_bhwc)
             unreadable += failed
@@ -139,7 +142,7 @@ class Scorer:
             views: Names of single views, see `judge.views`.
             degradation: What becomes of stored images first; None: nothing.
         """
-        batches = evaluation_batches(images, batch_size=min(BATCH_SIZE, len(images)), device=self.device)
+        batches = evaluation_batches(images, batch_size=min(self._batch_size, len(images)), device=self.device)
         parts = []
         for images_bchw, _ in batches:
             given_bchw = images_bchw if degradation is None else degradation(images_bchw)
@@ -182,7 +185,9 @@ def _checked(description: ModelDescription, directory: Path) -> Params:
     return description.params
 
 
-def _decoded(paths: Sequence[str], px: int, num_workers: int) -> Iterator[tuple[list[int], Tensor, list[tuple[str, str]]]]:
+def _decoded(
+    paths: Sequence[str], px: int, num_workers: int, batch_size: int
+) -> Iterator[tuple[list[int], Tensor, list[tuple[str, str]]]]:
     """Batches of (rows, uint8 pixels_bhwc, unreadable (path, reason)); the next one is decoded while one is scored."""
 
     def try_to_decode(path: str) -> NDArray[np.uint8] | str:
@@ -193,7 +198,7 @@ def _decoded(paths: Sequence[str], px: int, num_workers: int) -> Iterator[tuple[
 
     # Threads suffice: Pillow decodes and resizes without holding Python's lock.
     with ThreadPoolExecutor(num_workers) as pool:
-        batches = [range(first, min(first + BATCH_SIZE, len(paths))) for first in range(0, len(paths), BATCH_SIZE)]
+        batches = [range(first, min(first + batch_size, len(paths))) for first in range(0, len(paths), batch_size)]
         ahead: deque[tuple[range, list[Future[NDArray[np.uint8] | str]]]] = deque()
         for rows in batches:
             ahead.append((rows, [pool.submit(try_to_decode, paths[row]) for row in rows]))
