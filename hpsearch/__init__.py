@@ -34,8 +34,5 @@ def load(directory: str | Path, device: str = "", *, plugins: Sequence[str] = ()
     """
     from hpsearch.final.scorer import Scorer  # brings torch, which `import hpsearch` does without
     from hpsearch.job.place import exported
-    from hpsearch.layout import MODEL_DESCRIPTION, RunLayout
 
-    given = exported(str(directory))
-    is_run = not (given / MODEL_DESCRIPTION).is_file() and RunLayout(given).best.is_dir()
-    return Scorer.load(RunLayout(given).best if is_run else given, device, plugins=plugins)
+    return Scorer.load(exported(str(directory)), device, plugins=plugins)

@@ -83,6 +83,7 @@ class SearchConfig:
         """Checks ranges."""
         _in_range("search.eta", self.eta, 1.1, 100)
         _in_range("search.num_rungs", self.num_rungs, 1, 20)
+        _at_least("search.first_rung_images", self.first_rung_images, 1)
 
     def rungs(self, images_per_trial: int) -> tuple[int, ...]:
         """Images at each rung, ascending, the last one `images_per_trial`."""
@@ -151,6 +152,9 @@ class ResourcesConfig:
     def __post_init__(self) -> None:
         """Checks ranges."""
         _in_range("resources.silence_minutes", self.silence_minutes, 0.1, 100_000)
+        _at_least("resources.max_slots", self.max_slots, 1)
+        _at_least("resources.cpus_per_trial", self.cpus_per_trial, 0.01)
+        _at_least("resources.gpus_per_trial", None if self.gpus_per_trial == "auto" else self.gpus_per_trial, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,6 +227,12 @@ class RunConfig:
     warm_start: tuple[str, ...] = ()
     """Run directories of earlier studies, whose trials the sampler is told of."""
 
+    def __post_init__(self) -> None:
+        """Checks seed and name."""
+        _at_least("seed", self.seed, 0)
+        if self.name in (".", "..") or "/" in self.name:
+            raise InputError(f"name is {self.name!r}; it names one directory, without a slash. Say with --out where it lies.")
+
 
 def config_from(tree: dict[str, Any]) -> RunConfig:
     """The configuration that `dataclasses.asdict` gave as `tree`; unknown keys are a TypeError."""
@@ -261,10 +271,19 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+SHORT_WORD = 3
+
+
 def nearest(word: str, known: typing.Iterable[str]) -> str:
     """The end of a sentence: `; did you mean 'x'?` with the known word nearest to `word`, else a full stop."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    cutoff = 0.5 if len(word) <= SHORT_WORD else 0.6  # of two letters one may be wrong, but 'three' is not meant by 'nowhere'
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {matches[0]!r}?" if matches else "."
+
+
+def _at_least(name: str, value: float | None, low: float) -> None:
+    if value is not None and not value >= low:
+        raise InputError(f"{name} is {value}; it must be at least {low}.")
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:

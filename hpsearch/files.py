@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpsearch.errors import StorageError
+from hpsearch.errors import InputError, StorageError
 
 
 @contextmanager
@@ -33,6 +33,21 @@ def replacing(file: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_place(file: Path, option: str) -> None:
+    """Checks that `file` can be written, before the work whose outcome it takes.
+
+    Raises:
+        InputError: it is a directory, or cannot be made or replaced.
+    """
+    if file.is_dir():
+        raise InputError(f"{option} {file}: this is a directory. Name the file to write in it.")
+    above = next(parent for parent in file.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise InputError(f"{option} {file}: {above} is a file, so nothing can be written below it. Give another path.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {file}: you may not write to {above}. Give another path, or change its permissions.")
 
 
 def write_text(file: Path, text: str) -> None:

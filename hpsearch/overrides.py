@@ -12,6 +12,8 @@ import yaml
 from hpsearch.config import RunConfig, nearest
 from hpsearch.errors import InputError
 
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+
 
 def with_overrides(config: RunConfig, options: list[str]) -> RunConfig:
     """`config` with `KEY=VALUE` options applied, values read as YAML.
@@ -81,4 +83,4 @@ def _typed(value: Any, hint: Any, option: str) -> Any:
         return value
     if hint is str:
         return "" if value is None else str(value)
-    raise InputError(f"--set {option}: expected {getattr(hint, '__name__', hint)}, got {value!r}.")
+    raise InputError(f"--set {option}: {_KINDS[hint]} is needed, not {value!r}.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpsearch.cli import Parser, guarded
 from hpsearch.errors import InputError
+from hpsearch.files import require_place
 
 MAX_UNREADABLE_FRACTION = 0.01
 NUM_NAMED = 10
@@ -16,7 +17,7 @@ NUM_NAMED = 10
 def parser() -> Parser:
     """The command's options."""
     options = Parser(prog="python -m hpsearch.predict", description=__doc__)
-    options.add_argument("--model", type=Path, metavar="DIR", help="an export: the `best` folder of a run")
+    options.add_argument("--model", type=Path, metavar="DIR", help="a finished run, or its `best` folder")
     options.add_argument("--images", type=Path, metavar="DIR", help="folder of the images")
     options.add_argument(
         "--template",
@@ -41,10 +42,12 @@ def command(argv: list[str]) -> int:
     missing = [f"--{name}" for name in ("model", "images", "out") if getattr(options, name) is None]
     if missing:
         raise InputError(f"{', '.join(missing)} must be given to predict; to check a submission give --check and --template.")
-    from hpsearch.final.scorer import Scorer
+    require_place(options.out, "--out")
+    names, paths = images_to_score(options.template, options.images)
+
+    from hpsearch.final.scorer import Scorer  # brings torch, which a mistake above need not wait for
     from hpsearch.final.submission import write_submission
 
-    names, paths = images_to_score(options.template, options.images)
     scorer = Scorer.load(options.model, options.device, plugins=options.plugin)
 
     def show(done: int, total: int) -> None:
@@ -90,6 +93,8 @@ def images_to_score(template: Path | None, images: Path) -> tuple[Sequence[str],
     from hpsearch.data.folders import require_exists, walk_images
 
     require_exists(images, "--images")
+    if not images.is_dir():
+        raise InputError(f"--images {images}: this is no folder. Give the folder that holds the images.")
     if template is not None:
         read = read_template(template, images)
         return read.names, read.paths

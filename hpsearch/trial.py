@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from hpsearch.cli import Parser, add_set_option, guarded
 from hpsearch.config import DataConfig, RunConfig
 from hpsearch.errors import InputError
+from hpsearch.files import require_place
+from hpsearch.layout import MODEL_DESCRIPTION
 
 if TYPE_CHECKING:
     import argparse
@@ -58,6 +60,8 @@ class Order:
     """Where the images come from, and how it computes."""
     dataset: Dataset
     """The images."""
+    notes: tuple[str, ...]
+    """What a user should know of data set and space."""
     params: Params
     """The configuration."""
     rungs: tuple[int, ...]
@@ -77,6 +81,12 @@ def command(argv: list[str]) -> int:
         raise InputError("--from RUN and --trial N belong together, for example --from runs/faces --trial 3")
     if options.run is not None and (options.space or options.start is not None):
         raise InputError("--from RUN replays a trial in the space of its run; leave --space and --start out")
+    if options.show is not None:
+        if options.export is not None:
+            raise InputError("--show trains nothing, so there is nothing to --export; leave one of the two out")
+        require_place(options.show, "--show")
+    if options.export is not None:
+        require_place(options.export / MODEL_DESCRIPTION, "--export")
     order = replayed(options) if options.run is not None else from_start(options)
     if options.show is not None:
         return picture(order, options.show)
@@ -115,14 +125,15 @@ def from_start(options: argparse.Namespace) -> Order:
     config = RunConfig(data=DataConfig(source=options.data or "sample"), space=options.space or "", seed=options.seed or 0)
     config, fixed = configured(config, options.overrides)
     inputs = read_inputs(config, fixed)
-    number = options.start or 0
-    if not 0 <= number < len(inputs.space.start):
-        have = f"0 to {len(inputs.space.start) - 1}" if inputs.space.start else "none"
-        raise InputError(f"--start {number}: the space file has start points {have}.")
-    params = inputs.space.draw(random_generator(config.seed, number), inputs.space.start[number])
+    number, start = options.start or 0, inputs.space.start
+    if options.start is not None and not 0 <= number < len(start):
+        have = f"{len(start)} of them, counted from 0" if start else "none; leave --start out to draw a configuration"
+        raise InputError(f"--start {number}: there is no such start point in the space; it has {have}.")
+    params = inputs.space.draw(random_generator(config.seed, number), start[number] if start else {})
     return Order(
         config=config,
         dataset=inputs.dataset,
+        notes=inputs.notes,
         params=params,
         rungs=inputs.rungs,
         stored_px=inputs.stored_px(params),
@@ -140,27 +151,33 @@ def replayed(options: argparse.Namespace) -> Order:
     from hpsearch.job.place import looked_at
     from hpsearch.report.rebuild import run_events
     from hpsearch.search.fold import fold
-    from hpsearch.train.augment import cache_px
-    from hpsearch.train.plugins import import_plugins
-    from hpsearch.train.settings import settings_from, trial_seed
 
     layout = looked_at(options.run, whole=False).layout
     study = fold(run_events(layout))
     if options.trial not in study.trials:
-        raise InputError(f"--trial {options.trial}: {options.run} has trials 0 to {len(study.trials) - 1}.")
+        have = f"{len(study.trials)} trials, counted from 0" if study.trials else "no trial yet"
+        raise InputError(f"--trial {options.trial}: {options.run} has {have}.")
     state = study.trials[options.trial]
+
+    from hpsearch.search.space import Space
+    from hpsearch.train.augment import cache_px  # brings torch, which a mistake above need not wait for
+    from hpsearch.train.plugins import import_plugins
+    from hpsearch.train.settings import settings_from, trial_seed
+    from hpsearch.train.vocabulary import TrainVocabulary
+
     config, stored_px = read_run(layout)
     config, fixed = configured(config, options.overrides)
     if options.data:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=options.data))
     import_plugins(config.plugins)
     dataset = read_dataset(config)
-    params = {**state.params, **fixed}
+    params = Space.from_dict({"fixed": state.params}, TrainVocabulary(), fixed).fixed
     settings = settings_from(params)
     same = not fixed and options.seed is None and dataset.fingerprint == study.header["identity"]["data.fingerprint"]
     return Order(
         config=config,
         dataset=dataset,
+        notes=dataset.notes,
         params=params,
         rungs=tuple(study.rungs) if same else config.search.rungs(full_budget_of(params, len(dataset.train))),
         stored_px=stored_px.get(settings.image_px) or cache_px(settings.augment, settings.image_px),
@@ -171,13 +188,12 @@ def replayed(options: argparse.Namespace) -> Order:
 
 def train(order: Order, device: str, export: Path | None) -> int:
     """Trains `order` rung by rung, and exports the model if asked to; returns the exit code."""
-    import torch
-
+    from hpsearch.train.chosen_device import chosen_device
     from hpsearch.train.compiled import CompiledNetworks
     from hpsearch.train.settings import settings_from
     from hpsearch.train.trial import TrialTrainer
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = chosen_device(device)
     data = opened(order)
     budget = order.rungs[-1]
     trainer = TrialTrainer(
@@ -209,7 +225,7 @@ def opened(order: Order) -> TrainingData:
     from hpsearch.data.training_data import open_training_data
     from hpsearch.job.inputs import cache_directory, num_cores
 
-    for note in order.dataset.notes:
+    for note in order.notes:
         print(note)
     print("\n".join(f"  {name} = {value}" for name, value in order.params.items()))
     data = open_training_data(

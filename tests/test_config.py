@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from hpsearch.config import RunConfig, SearchConfig, flatten, identity
+from hpsearch.config import RunConfig, SearchConfig, flatten, identity, nearest
 from hpsearch.errors import InputError
 from hpsearch.overrides import with_overrides
 
@@ -30,8 +30,15 @@ def test_null_takes_an_optional_setting_back() -> None:
         ("search=3", "'search' is a section; name one of its keys: objective"),
         ("seed.x=3", "'seed' has no keys below it; write seed=VALUE"),
         ("search.objective=auk", "must be one of auc, accuracy, shift_auc, worst_group_auc; did you mean 'auc'"),
-        ("search.num_rungs=2.5", "expected int, got 2.5"),
-        ("search.eta=many", "expected float, got 'many'"),
+        ("search.num_rungs=2.5", "a whole number is needed, not 2.5"),
+        ("search.eta=many", "a number is needed, not 'many'"),
+        ("resources.autoscale=maybe", "true or false is needed, not 'maybe'"),
+        ("resources.gpus_per_trial=some", "a number is needed, not 'some'"),
+        ("resources.gpus_per_trial=-1", "resources.gpus_per_trial is -1.0; it must be at least 0"),
+        ("resources.max_slots=0", "resources.max_slots is 0; it must be at least 1"),
+        ("search.first_rung_images=0", "search.first_rung_images is 0; it must be at least 1"),
+        ("seed=-1", "seed is -1; it must be at least 0"),
+        ("name=../other", "name is '../other'; it names one directory, without a slash"),
         ("search.eta=1", "search.eta is 1.0; it must be between 1.1"),
         ("budget.trials=0", "budget.trials is 0; it must be above 0"),
         ("plugins=[a", "not valid YAML"),
@@ -40,6 +47,12 @@ def test_null_takes_an_optional_setting_back() -> None:
 def test_a_wrong_override_says_what_is_right(option: str, message: str) -> None:
     with pytest.raises(InputError, match=message.replace("[", r"\[")):
         with_overrides(RunConfig(), [option])
+
+
+def test_the_nearest_word_is_named_only_where_it_is_near() -> None:
+    assert nearest("lt", ["lr", "epochs"]) == "; did you mean 'lr'?"
+    assert nearest("quikstart", ["cpu", "quickstart"]) == "; did you mean 'quickstart'?"
+    assert nearest("nowhere", ["three", "mine"]) == "."
 
 
 def test_rungs_fall_by_eta_from_the_full_budget() -> None:

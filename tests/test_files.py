@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.errors import StorageError
-from hpsearch.files import replacing, write_text
+from hpsearch.errors import InputError, StorageError
+from hpsearch.files import replacing, require_place, write_text
 
 
 def test_a_new_file_takes_the_old_ones_place_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -57,3 +57,13 @@ def test_a_directory_that_cannot_be_made_is_a_storage_error_that_says_what_to_do
     file = tmp_path / "run" / "result.json"
     with pytest.raises(StorageError, match=re.escape(f"{file} cannot be written: ") + ".*hpsearch.report"):
         write_text(file, "{}")
+
+
+def test_a_place_that_cannot_be_written_is_named_with_its_option(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    require_place(tmp_path / "new" / "s.csv", "--out")
+    with pytest.raises(InputError, match=rf"--out {tmp_path}: this is a directory"):
+        require_place(tmp_path, "--out")
+    with pytest.raises(InputError, match=r"--out .*/file/s\.csv: .*/file is a file, so nothing can be written below it"):
+        require_place(tmp_path / "file" / "s.csv", "--out")
+    assert not (tmp_path / "new").exists()

@@ -16,7 +16,7 @@ def test_rows_follow_the_template_and_end_with_a_newline(tmp_path: Path) -> None
 
 
 def test_nothing_is_written_where_a_probability_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no number in \[0, 1\], the first is '' in line 3"):
+    with pytest.raises(InputError, match=r"no number in \[0, 1\]: 1, the first is '' in line 3"):
         write_submission(tmp_path / "s.csv", NAMES, np.array([0.25, np.nan, 0.5]))
     assert list(tmp_path.iterdir()) == []
 
@@ -25,9 +25,9 @@ def test_nothing_is_written_where_a_probability_is_missing(tmp_path: Path) -> No
     ("text", "problem"),
     [
         ("img_name,score\nb.jpg,0\na.jpg,0\nc.jpg,0\n", "its header is img_name,score"),
-        ("img_name,y_pred\nb.jpg,0\na.jpg,0\n", "1 names of the template are missing, the first is c.jpg"),
-        ("img_name,y_pred\nb.jpg,0\na.jpg,0\nc.jpg,0\nc.jpg,0\n", "1 names stand twice, the first is c.jpg"),
-        ("img_name,y_pred\nb.jpg,0\na.jpg,0\nc.jpg,0\nd.jpg,0\n", "1 names are not in the template, the first is d.jpg"),
+        ("img_name,y_pred\nb.jpg,0\na.jpg,0\n", "names of the template that are missing: 1, the first is c.jpg"),
+        ("img_name,y_pred\nb.jpg,0\na.jpg,0\nc.jpg,0\nc.jpg,0\n", "names that stand twice: 1, the first is c.jpg"),
+        ("img_name,y_pred\nb.jpg,0\na.jpg,0\nc.jpg,0\nd.jpg,0\n", "names that are not in the template: 1, the first is d.jpg"),
         ("img_name,y_pred\na.jpg,0\nb.jpg,0\nc.jpg,0\n", "line 2 has a.jpg where the template has b.jpg"),
         ("img_name,y_pred\nb.jpg,0\na.jpg,1.5\nc.jpg,0\n", "the first is '1.5' in line 3"),
     ],

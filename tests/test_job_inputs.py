@@ -72,3 +72,15 @@ def test_an_autoscaler_is_only_asked_for_what_is_known() -> None:
         configured(RunConfig(), ["resources.autoscale=true", "resources.gpus_per_trial=1"])
     options = [f"resources.{key}" for key in ("autoscale=true", "gpus_per_trial=1", "cpus_per_trial=8", "max_slots=16")]
     assert configured(RunConfig(), options)[0].resources.max_slots == 16
+
+
+def test_missing_data_are_named_before_the_space_is_read(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("wrong: 1")
+    with pytest.raises(InputError, match="--data nowhere: there is no 'nowhere'"):
+        read_inputs(RunConfig(data=DataConfig(source="nowhere"), space=str(tmp_path / "space.yaml")), {})
+
+
+def test_what_of_the_space_is_not_used_is_told_with_what_was_found(config: RunConfig) -> None:
+    notes = read_inputs(config, {"backbone": "test_efficientnet"}).notes
+    assert any("trainset_label.txt: names from column" in note for note in notes)
+    assert any("start point 0 without its se_reduction" in note for note in notes)

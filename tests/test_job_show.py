@@ -7,6 +7,7 @@ from PIL import Image
 
 from hpsearch.data.batches import training_batches
 from hpsearch.data.training_data import LabelledImages
+from hpsearch.errors import InputError
 from hpsearch.job.show import Shown, first_batch, write_grid
 from hpsearch.train.augment import build_augmentation, build_labelled
 from hpsearch.train.settings import TrialSettings
@@ -60,3 +61,19 @@ def test_the_command_writes_a_picture_and_trains_nothing(tmp_path: Path, capsys:
     assert f"Written to {picture}" in capsys.readouterr().out
     with Image.open(picture) as page:
         assert page.format == "PNG"
+
+
+def test_nothing_is_exported_of_what_is_not_trained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--show trains nothing, so there is nothing to --export"):
+        command(["--show", str(tmp_path / "look.png"), "--export", str(tmp_path / "model")])
+
+
+def test_a_configuration_is_drawn_where_the_space_has_no_start_point(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE.partition("start:")[0])
+    words = ["--data", str(make_competition(tmp_path / "data")), "--space", str(tmp_path / "space.yaml")]
+    assert command([*words, "--show", str(tmp_path / "look.png")]) == 0
+    assert "  lr = " in capsys.readouterr().out
+    with pytest.raises(InputError, match="--start 0: there is no such start point in the space; it has none"):
+        command([*words, "--start", "0"])

@@ -20,7 +20,8 @@ def test_a_run_directory_and_its_export_give_the_same_detector(tmp_path: Path) -
     image = tmp_path / "images" / name
     probability = hpsearch.load(tmp_path / "run").score(image)
     assert 0 < probability < 1
-    assert hpsearch.load(str(tmp_path / "run" / "best")).score(str(image)) == probability
+    for export in (tmp_path / "run" / "best", tmp_path / "run" / "best" / "model.json"):
+        assert hpsearch.load(str(export)).score(str(image)) == probability
 
 
 def test_a_run_on_an_object_store_and_its_export_give_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,17 +31,32 @@ def find_dataset(source: Path, *, val_fraction: float, seed: int) -> Dataset:
     Raises:
         InputError: anything that is wrong with it; names file, line, rule and remedy.
     """
+    require_layout(source)
+    if source.is_file():
+        return read_csv(source, val_fraction=val_fraction, seed=seed)
+    root = _label_root(source)
+    if root is not None:
+        return read_competition(source, root, val_fraction=val_fraction, seed=seed)
+    return read_class_folders(source, val_fraction=val_fraction, seed=seed)
+
+
+def require_layout(source: Path) -> None:
+    """Checks that `source` may be a data set, at a glance: no file is opened and no image folder listed.
+
+    Raises:
+        InputError: there is nothing, or nothing that is laid out as data sets are; says what would be taken.
+    """
     require_exists(source, "--data")
     if source.is_file():
         if source.suffix.lower() in IMAGE_SUFFIXES:
             raise InputError(f"{source}: one image is no data set. {_LAYOUTS}")
-        return read_csv(source, val_fraction=val_fraction, seed=seed)
+    elif _label_root(source) is None and not has_class_folders(source):
+        raise InputError(f"{source}: {_found(source)}. {_LAYOUTS}")
+
+
+def _label_root(source: Path) -> Path | None:
     root = competition_root(source)
-    if root is not None and not has_class_folders(root):
-        return read_competition(source, root, val_fraction=val_fraction, seed=seed)
-    if has_class_folders(source):
-        return read_class_folders(source, val_fraction=val_fraction, seed=seed)
-    raise InputError(f"{source}: {_found(source)}. {_LAYOUTS}")
+    return None if root is None or has_class_folders(root) else root
 
 
 def _found(source: Path) -> str:

@@ -95,7 +95,8 @@ def read_table(file: Path, *, required: tuple[str, ...], optional: tuple[str, ..
         line = _first_line_not_utf8(file)
         raise InputError(f"{file}, line {line}: not UTF-8 text ({error.reason}). Save the file as a UTF-8 CSV.") from error
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}). Check its permissions.") from error
+        remedy = "Give a file." if isinstance(error, IsADirectoryError) else "Check its permissions."
+        raise InputError(f"{file}: cannot be read ({error.strerror}). {remedy}") from error
     if not len(table):
         raise InputError(f"{file}: it has a header and no rows. Add one row an image, or give another file.")
     _check_names(table)

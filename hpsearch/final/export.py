@@ -13,7 +13,7 @@ from hpsearch.errors import InputError, StorageError
 from hpsearch.files import replacing
 from hpsearch.judge.scores import split_result
 from hpsearch.judge.views import SINGLE_VIEWS, Views
-from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, MODEL_WEIGHTS
+from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, MODEL_WEIGHTS, RunLayout
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,6 +140,14 @@ def _write_description(directory: Path, description: ModelDescription) -> None:
         partial.write_text(json.dumps({"format": FORMAT, **asdict(description)}, indent=2) + "\n")
 
 
+def export_at(given: Path) -> Path:
+    """The export directory that people mean by `given`: itself, a run's `best` by the run, or by the description in it."""
+    if given.name == MODEL_DESCRIPTION and given.is_file():
+        return given.parent
+    is_run = not (given / MODEL_DESCRIPTION).is_file() and RunLayout(given).best.is_dir()
+    return RunLayout(given).best if is_run else given
+
+
 def read_description(directory: Path) -> ModelDescription:
     """The description in an export directory.
 
@@ -148,7 +156,7 @@ def read_description(directory: Path) -> ModelDescription:
     """
     file = directory / MODEL_DESCRIPTION
     if not file.is_file():
-        raise InputError(f"{directory}: no {MODEL_DESCRIPTION} there. Give the `best` folder of a finished run.")
+        raise InputError(f"{directory}: no {MODEL_DESCRIPTION} there. Give a finished run, or its `best` folder.")
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:

@@ -41,6 +41,8 @@ def submission_problems(file: Path, names: Sequence[str]) -> list[str]:
     """
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=False)
+    except OSError as error:
+        return [f"it cannot be read ({error.strerror})"]
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         return [f"it cannot be read as a CSV ({str(error).strip()}); its first line must be {','.join(HEADER)}"]
     if tuple(table.columns) != HEADER:
@@ -49,13 +51,13 @@ def submission_problems(file: Path, names: Sequence[str]) -> list[str]:
     given, wanted = table[HEADER[0]], pd.Series(list(names), dtype=str)
     duplicates = given[given.duplicated()]
     if len(duplicates):
-        problems.append(f"{len(duplicates)} names stand twice, the first is {duplicates.iloc[0]}")
+        problems.append(f"names that stand twice: {len(duplicates):,}, the first is {duplicates.iloc[0]}")
     missing = wanted[~wanted.isin(given)]
     if len(missing):
-        problems.append(f"{len(missing)} names of the template are missing, the first is {missing.iloc[0]}")
+        problems.append(f"names of the template that are missing: {len(missing):,}, the first is {missing.iloc[0]}")
     unknown = given[~given.isin(wanted)]
     if len(unknown):
-        problems.append(f"{len(unknown)} names are not in the template, the first is {unknown.iloc[0]}")
+        problems.append(f"names that are not in the template: {len(unknown):,}, the first is {unknown.iloc[0]}")
     if not problems and given.tolist() != wanted.tolist():
         row = int(np.flatnonzero(given.to_numpy() != wanted.to_numpy())[0])
         problems.append(f"line {row + 2} has {given[row]} where the template has {wanted[row]}")
@@ -63,6 +65,7 @@ def submission_problems(file: Path, names: Sequence[str]) -> list[str]:
     bad = table[~((values >= 0) & (values <= 1))]
     if len(bad):
         problems.append(
-            f"{len(bad)} values are no number in [0, 1], the first is {bad[HEADER[1]].iloc[0]!r} in line {bad.index[0] + 2}"
+            f"values that are no number in [0, 1]: {len(bad):,}, "
+            f"the first is {bad[HEADER[1]].iloc[0]!r} in line {bad.index[0] + 2}"
         )
     return problems

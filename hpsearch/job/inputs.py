@@ -50,6 +50,11 @@ class Inputs:
     earlier: dict[str, Study]
     """Run directory → the study there, for a warm start."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of data set and space: what was found, and what of it is not used."""
+        return (*self.dataset.notes, *self.space.notes)
+
     def stored_px_by_size(self) -> dict[int, int]:
         """`image_px` → side at which its images are stored; one for all trials of a size, so that they share a cache."""
         from hpsearch.train.augment import cache_px
@@ -116,13 +121,16 @@ def read_inputs(config: RunConfig, fixed: dict[str, Any]) -> Inputs:
     Raises:
         InputError: whatever is wrong with them, with file and line.
     """
-    from hpsearch.job.start_weights import check_start_weights
+    space_file = find_space(config.space or DEFAULT_SPACE)
+    _require_source(config.data)
+
+    from hpsearch.job.start_weights import check_start_weights  # brings torch, for which a mistake above need not wait
     from hpsearch.search.space import Space
     from hpsearch.train.plugins import import_plugins
     from hpsearch.train.vocabulary import TrainVocabulary
 
     import_plugins(config.plugins)
-    space = Space.load(find_space(config.space or DEFAULT_SPACE), TrainVocabulary(), fixed)
+    space = Space.load(space_file, TrainVocabulary(), fixed)
     check_start_weights(space, config.train.weights_policy)
     dataset = read_dataset(config)
     images = full_budget_of(space.fixed, len(dataset.train))
@@ -134,6 +142,14 @@ def read_inputs(config: RunConfig, fixed: dict[str, Any]) -> Inputs:
         rungs=config.search.rungs(images),
         earlier=earlier_studies(config, space) if config.warm_start else {},
     )
+
+
+def _require_source(data: DataConfig) -> None:
+    from hpsearch.data.find import require_layout
+    from hpsearch.data.remote import is_remote
+
+    if data.source != SAMPLE and not is_remote(data.source):
+        require_layout(Path(data.source))
 
 
 def earlier_studies(config: RunConfig, space: Space) -> dict[str, Study]:

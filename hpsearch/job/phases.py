@@ -103,7 +103,7 @@ class Run:
         return engine
 
     def _phases(self) -> int:
-        for note in self.inputs.dataset.notes:
+        for note in self.inputs.notes:
             self.display.event(note)
         if self.engine.study.earlier:
             self.display.event(f"warm start: the sampler knows {len(self.engine.study.earlier)} trials of earlier studies")

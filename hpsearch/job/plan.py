@@ -130,6 +130,7 @@ def _data_lines(inputs: Inputs) -> list[str]:
     template = f", {len(dataset.template):,} to predict" if dataset.template else ""
     place = f"({', '.join(map(str, stored))} px) in {cache_directory(inputs.config.data)}"
     return [
+        *inputs.notes,
         f"data    {dataset.source}: {len(dataset.train):,} to train, {len(dataset.val):,} to validate{template}",
         f"disk    {wording.size(cache)} of decoded images {place}",
     ]

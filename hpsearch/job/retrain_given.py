@@ -12,7 +12,7 @@ from hpsearch.config import RunConfig
 from hpsearch.errors import InputError
 from hpsearch.execute.resources import TrialResources
 from hpsearch.execute.session import Ending
-from hpsearch.final.export import read_description
+from hpsearch.final.export import export_at, read_description
 from hpsearch.job.inputs import Inputs, read_dataset
 from hpsearch.job.phases import Run
 from hpsearch.job.start_weights import check_start_weights
@@ -27,7 +27,7 @@ def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs
     """What to train by a `model.json`: its configuration, for as many images as that model has seen.
 
     Args:
-        file: A `model.json`, or the folder that holds it.
+        file: A `model.json`, the folder that holds it, or a run that has one.
         config: Options of this run.
         fixed: Parameters that replace those of the file (`--set fixed.NAME=VALUE`).
 
@@ -38,16 +38,16 @@ def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs
         raise InputError(
             f"--retrain {file}: give the {MODEL_DESCRIPTION} of an export, for example runs/faces/best/{MODEL_DESCRIPTION}."
         )
-    description = read_description(file if file.is_dir() else file.parent)
+    description = read_description(export_at(file))
     unnamed = [plugin for plugin in description.plugins if plugin not in config.plugins]
     if unnamed:
         listed = ",".join((*config.plugins, *unnamed))
         raise InputError(f"--retrain {file}: needs the module {unnamed[0]!r}. If you trust it, add --set plugins=[{listed}]")
     import_plugins(config.plugins)
-    params = {**description.params, "images_per_trial": description.images_trained, **fixed}
-    space = Space.from_dict({"fixed": params, "start": [{}]}, TrainVocabulary())
+    given = {**description.params, "images_per_trial": description.images_trained}
+    space = Space.from_dict({"fixed": given, "start": [{}]}, TrainVocabulary(), fixed)
     check_start_weights(space, config.train.weights_policy)
-    images = int(params["images_per_trial"])
+    images = int(space.fixed["images_per_trial"])
     return Inputs(
         config=config,
         dataset=read_dataset(config),

@@ -56,18 +56,23 @@ class Space:
         return _read(root, str(path), vocabulary, overrides or {}, problems)
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], vocabulary: Vocabulary | None = None) -> Space:
+    def from_dict(
+        cls,
+        content: Mapping[str, Any],
+        vocabulary: Vocabulary | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Space:
         """A space from mappings as they would stand in a space file.
 
         Without a vocabulary any names may be used. A dimension is `{"low": …, "high": …}` with optional `"log": True`,
         `"step"` and `"type": "int" | "float"` (default: int where both bounds are ints), or `{"choices": [...]}`, each with an
-        optional `"when": {other: [values]}`. `fixed` and `start` are as in a file.
+        optional `"when": {other: [values]}`. `fixed`, `start` and `overrides` are as with a file.
 
         Raises:
             InputError: every mistake (the first ten).
         """
         problems = Problems()
-        return _read(located(content, "space"), "space", vocabulary, {}, problems)
+        return _read(located(content, "space"), "space", vocabulary, overrides or {}, problems)
 
     def complete(self, choose: Callable[[Dimension, Params], ParamValue], given: Params | None = None) -> Params:
         """A whole configuration: fixed, `given` where active, the rest from `choose(dimension, params so far)`."""
