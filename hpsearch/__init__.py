@@ -29,10 +29,13 @@ def load(directory: str | Path, device: str = "", *, plugins: Sequence[str] = ()
         plugins: Your own modules that the model needs; nothing else that it names is imported.
 
     Raises:
-        hpsearch.errors.InputError: no export there, its files do not fit each other, or it needs a plugin that is not named.
+        hpsearch.errors.InputError: no export there, its files do not fit each other, it needs a plugin that is not named, or
+            there is no such device.
         hpsearch.errors.StorageError: the object store does not answer.
     """
+    from hpsearch.final.export import export_at
     from hpsearch.final.scorer import Scorer  # brings torch, which `import hpsearch` does without
     from hpsearch.job.place import exported
+    from hpsearch.train.chosen_device import chosen_device
 
-    return Scorer.load(exported(str(directory)), device, plugins=plugins)
+    return Scorer.load(export_at(exported(str(directory))), chosen_device(device), plugins=plugins)

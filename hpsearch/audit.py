@@ -8,6 +8,7 @@ from pathlib import Path
 from hpsearch.cli import Parser, add_set_option, guarded
 from hpsearch.config import DataConfig, RunConfig
 from hpsearch.errors import EXIT_DONE
+from hpsearch.files import require_place, write_text
 
 EXIT_PROBLEM = 1
 """A problem was found: the command can stand in a script before a search."""
@@ -27,7 +28,8 @@ def parser() -> Parser:
 def command(argv: list[str]) -> int:
     """Audits and prints; returns 1 where a problem was found."""
     options = parser().parse_args(argv)
-    from hpsearch.files import write_text
+    if options.html is not None:
+        require_place(options.html, "--html")
     from hpsearch.job.inputs import configured, read_dataset, scanner
     from hpsearch.judge.audit import audit
     from hpsearch.judge.audit_page import as_html, as_text

@@ -17,7 +17,7 @@ NUM_NAMED = 10
 def parser() -> Parser:
     """The command's options."""
     options = Parser(prog="python -m hpsearch.predict", description=__doc__)
-    options.add_argument("--model", type=Path, metavar="DIR", help="a finished run, or its `best` folder")
+    options.add_argument("--model", metavar="RUN", help="a finished run or its `best` folder, also s3://BUCKET/PREFIX/NAME")
     options.add_argument("--images", type=Path, metavar="DIR", help="folder of the images")
     options.add_argument(
         "--template",
@@ -45,10 +45,10 @@ def command(argv: list[str]) -> int:
     require_place(options.out, "--out")
     names, paths = images_to_score(options.template, options.images)
 
-    from hpsearch.final.scorer import Scorer  # brings torch, which a mistake above need not wait for
+    from hpsearch import load
     from hpsearch.final.submission import write_submission
 
-    scorer = Scorer.load(options.model, options.device, plugins=options.plugin)
+    scorer = load(options.model, options.device, plugins=options.plugin)  # brings torch, for which mistakes need not wait
 
     def show(done: int, total: int) -> None:
         sys.stderr.write(f"\r{done:,} of {total:,} images scored")

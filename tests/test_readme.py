@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.search.space import Space
+from hpsearch.train.vocabulary import TrainVocabulary
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -32,6 +35,14 @@ def test_every_command_names_a_module_with_these_options() -> None:
         assert shown.returncode == 0, command
         for option in (word for word in words if word.startswith("--")):
             assert re.search(rf"{option}\b", shown.stdout), f"{option} of {command}"
+
+
+def test_the_space_file_that_it_shows_is_one(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / "space.yaml").write_text(shown)
+    space = Space.load(tmp_path / "space.yaml", TrainVocabulary())
+    assert len(space.start) == 1
+    assert space.notes == ()
 
 
 def test_every_make_target_exists() -> None:

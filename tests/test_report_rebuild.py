@@ -103,3 +103,9 @@ def test_help_imports_nothing_heavy() -> None:
     code = "import sys, hpsearch.report.__main__ as m; m.parser().format_help(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "ray", "pandas", "numpy", "plotly", "tensorboard"} & set(loaded)
+
+
+def test_a_place_for_a_comparison_of_one_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = make_run(tmp_path / "run", 4)
+    assert main([str(layout.root), "--out", str(tmp_path / "one.html")]) == 2
+    assert "the page that compares runs needs several" in capsys.readouterr().err

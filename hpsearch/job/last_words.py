@@ -10,9 +10,22 @@ if TYPE_CHECKING:
     from hpsearch.layout import ConfirmationResult, Result, RunLayout, SplitResult
 
 
+WORDS_WHEN_DONE = {"completed": "trained to the end", "paused": "stopped early"}
+"""What outcomes are called once no trial waits any more; the others as they are."""
+
+
 def last_words(layout: RunLayout, result: Result) -> str:
     """Several lines, for a terminal."""
-    lines = [f"{result['status']}: {wording.counts(result['trials'])}, {result['images_trained']:,} images trained"]
+    is_done = result["status"] == "done"
+    counts = {WORDS_WHEN_DONE.get(name, name) if is_done else name: count for name, count in result["trials"].items()}
+    lines = [f"{result['status']}: {wording.counts(counts)}, {result['images_trained']:,} images trained"]
+    lines += what_came_of_it(layout, result)
+    return "\n".join(lines if is_done else [*lines, "", "The same command continues this study from here."])
+
+
+def what_came_of_it(layout: RunLayout, result: Result) -> list[str]:
+    """The best configuration and its scores where there are some, and what to open next."""
+    lines = []
     best, val = result["best"], result["val"]
     if best is not None and val is not None:
         lines += ["", f"best configuration (trial {best['trial']}, {best['num_parameters'] / 1e6:.1f} M parameters)"]
@@ -22,10 +35,7 @@ def last_words(layout: RunLayout, result: Result) -> str:
             lines += _confirmation(result["confirmation"])
         if "holdout" in result:
             lines += _holdout(result["holdout"])
-    lines += ["", "open next", *_files(layout, result), f"  tensorboard --logdir {layout.root}"]
-    if result["status"] != "done":
-        lines += ["", "The same command continues this study from here."]
-    return "\n".join(lines)
+    return [*lines, "", "open next", *_files(layout, result), *_commands(layout, result)]
 
 
 def _scores(val: SplitResult) -> list[str]:
@@ -70,3 +80,8 @@ def _files(layout: RunLayout, result: Result) -> list[str]:
     return [
         f"  {layout.root / result['files'][name]!s:<{width}}  {what}" for name, what in shown.items() if name in result["files"]
     ]
+
+
+def _commands(layout: RunLayout, result: Result) -> list[str]:
+    score = f"  python -m hpsearch.predict --model {layout.root} --images DIR --out scores.csv"
+    return [f"  tensorboard --logdir {layout.root}", *([score] if "model" in result["files"] else [])]

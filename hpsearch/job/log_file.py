@@ -1,4 +1,4 @@
-"""The log file of a run: hpsearch's messages with their times."""
+"""The log file of a run: what the display said and hpsearch's other messages, with their times."""
 
 from __future__ import annotations
 

@@ -161,10 +161,12 @@ def _study_lines(inputs: Inputs, costs: list[BackboneCost], num_slots: int, gpus
     retrain = max(1, math.ceil(trainings / num_slots)) * rungs[-1] / speed
     gpu_hours = f", {(search * num_slots + max(1, trainings) * rungs[-1] / speed) * gpus / 3600:.2f} GPU hours" if gpus else ""
     largest = max(cost.num_parameters for cost in costs)
-    reached = ", ".join(f"{count} to {images:,} images" for images, count in zip(rungs, counts, strict=True))
+    reached = ", ".join(f"{count} see {images:,} images" for images, count in zip(rungs, counts, strict=True))
+    fresh = "one fresh training" if trainings <= 1 else f"up to {trainings} fresh trainings"
+    again = "the best trial" if finalists == 1 else f"the {finalists} best trials"
     return [
         f"search  about {num_trials} trials, {num_slots} at a time: {reached}",
-        f"finals  {finalists} of the best trained again, up to {max(1, trainings)} fresh trainings in all",
+        f"finals  {fresh} of {again}",
         f"time    about {wording.duration(search)} to search and {wording.duration(retrain)} to retrain{gpu_hours};",
         f"        at {speed:,.0f} images/s a trial, evaluation and start-up not counted",
         f"disk    up to {wording.size(largest * BYTES_OF_A_PARAMETER)} a checkpoint, "

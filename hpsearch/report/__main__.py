@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from hpsearch.cli import Parser, guarded
+from hpsearch.errors import InputError
+from hpsearch.files import require_place
 
 
 def parser() -> Parser:
@@ -27,6 +29,10 @@ def parser() -> Parser:
 def command(argv: list[str]) -> int:
     """Writes everything and prints where the pages are."""
     options = parser().parse_args(argv)
+    if options.out is not None:
+        if len(options.runs) == 1:
+            raise InputError(f"--out {options.out}: the page that compares runs needs several; name another, or leave it out.")
+        require_place(options.out, "--out")
     from hpsearch.job.place import looked_at
     from hpsearch.report.rebuild import rebuild
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -19,6 +20,8 @@ from hpsearch.report import wording
 from hpsearch.report.moment import BudgetUse, Moment, TrialProgress, moment_of
 from hpsearch.report.panels import bar, plain_line, study_group
 from hpsearch.search.fold import Study
+
+log = logging.getLogger(__name__)
 
 DisplayMode = Literal["auto", "rich", "plain", "json", "quiet"]
 SECONDS_BETWEEN_LINES = 30.0
@@ -123,6 +126,8 @@ class Display:
         return due
 
     def _write(self, kind: str, text: str, **numbers: Any) -> None:
+        if kind in ("phase", "event"):
+            log.info("%s", text)
         stamp = time.strftime("%H:%M:%S")
         if self.mode == "json":
             self._write_json(kind, {"text": text, **numbers})
