@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import ray
+
 from hpsearch.errors import DivergedError, StorageError
 from hpsearch.execute.stretch import RungReport
 from hpsearch.layout import RunLayout
@@ -77,7 +79,8 @@ class MisbehavingRunner:
             time.sleep(0.1)
         for images in RUNGS:
             if images > stretch.from_images:
-                yield RungReport(images=images, value=0.5, metrics={"pid": os.getpid()})
+                metrics = {"pid": os.getpid(), "node": ray.get_runtime_context().get_node_id()}
+                yield RungReport(images=images, value=0.5, metrics=metrics)
 
 
 def _leak() -> None:

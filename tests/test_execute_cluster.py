@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import ray.cluster_utils
+from ray.core.generated import autoscaler_pb2
 
 from hpsearch.config import ResourcesConfig
 from hpsearch.errors import ClusterError
@@ -17,6 +19,7 @@ from hpsearch.execute import search_loop
 from hpsearch.execute.auth import prepare_local_token
 from hpsearch.execute.connect import Cluster, connect
 from hpsearch.execute.node_probe import NodeNeeds
+from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.preflight import check_nodes
 from hpsearch.execute.resources import TrialResources, plan_resources
 from hpsearch.execute.search_loop import run_search
@@ -51,6 +54,16 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ray.cl
 def cluster(machines: ray.cluster_utils.Cluster, tmp_path: Path) -> Iterator[Cluster]:
     with connect(machines.address, tune_dir=tmp_path) as cluster:
         yield cluster
+
+
+def give_notice(machines: ray.cluster_utils.Cluster, seconds: float = 60.0) -> None:
+    """To the first worker's node."""
+    deadline_ms = int((time.time() + seconds) * 1000)
+    gcs = ray._raylet.GcsClient(address=machines.address)
+    accepted, why_not = gcs.drain_node(
+        machines.first_worker.node_id, autoscaler_pb2.DRAIN_NODE_REASON_PREEMPTION, "a test", deadline_ms
+    )
+    assert accepted, why_not
 
 
 class Search:
@@ -122,6 +135,57 @@ def test_stretch_on_a_lost_node_is_done_again_on_another_that_joined(
     assert {trial.outcome for trial in search.engine.study.trials.values()} <= {Outcome.PAUSED, Outcome.COMPLETED}
     assert {event.trial for event in search.events if event.kind == "lost"} == {0, 1}
     assert max(event.slot for event in search.events) >= 2
+
+
+def test_stretch_on_a_node_given_notice_may_end_and_nothing_new_begins_there(
+    machines: ray.cluster_utils.Cluster, cluster: Cluster, tmp_path: Path
+) -> None:
+    search = Search(tmp_path, cluster, "sleep until marked", "sleep until marked", *["fine"] * 4)
+    observe, said = search.observe, list[str]()
+
+    def notice(event: SearchEvent) -> None:
+        observe(event)
+        if event.kind == "progress" and event.trial == 1 and len(machines.list_all_nodes()) == 2:
+            machines.add_node(num_cpus=2, num_gpus=0)
+            give_notice(machines)
+
+    def go_on(line: str) -> None:
+        said.append(line)
+        (tmp_path / "go on").touch()
+
+    search.observe = notice  # type: ignore[method-assign]
+    leaving = machines.first_worker.node_id
+    assert search.run(nodes=Nodes(go_on)) is Ending.FINISHED
+    assert re.fullmatch(rf"node [\d.]+-{leaving[:8]} was given notice, it goes in \d\d s: nothing new begins there, .*", *said)
+    nodes = [(n, images, m["node"]) for n, trial in search.engine.study.trials.items() for images, m in trial.metrics.items()]
+    assert {(number, images) for number, images, node in nodes if node == leaving} == {(0, RUNGS[0]), (1, RUNGS[0])}
+    assert len(nodes) >= 8
+    assert not [event for event in search.events if event.kind == "lost"]
+
+
+def test_stretch_lost_with_a_node_given_notice_does_not_count(
+    machines: ray.cluster_utils.Cluster, cluster: Cluster, tmp_path: Path
+) -> None:
+    search = Search(tmp_path, cluster, "sleep until marked", "sleep until marked", "fine")
+    observe = search.observe
+
+    def notice(event: SearchEvent) -> None:
+        observe(event)
+        if event.kind == "progress" and event.trial == 1 and len(machines.list_all_nodes()) == 2:
+            give_notice(machines)
+        if event.kind == "lost":
+            (tmp_path / "go on").touch()
+
+    search.observe = notice  # type: ignore[method-assign]
+    assert search.run(nodes=Nodes(lambda line: replace(machines))) is Ending.FINISHED
+    assert {event.trial for event in search.events if event.kind == "lost"} == {0, 1}
+    assert [(trial.num_lost, bool(trial.values)) for trial in search.engine.study.trials.values()] == [(0, True)] * 3
+
+
+def replace(machines: ray.cluster_utils.Cluster) -> None:
+    """A spot machine goes, another one comes."""
+    machines.add_node(num_cpus=2, num_gpus=0)
+    machines.remove_node(machines.first_worker, allow_graceful=False)
 
 
 def test_search_that_no_node_can_hold_any_more_ends(

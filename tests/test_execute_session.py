@@ -91,6 +91,50 @@ def test_worker_that_never_answered_is_lost_and_its_stretch_handed_out_again() -
     assert observed.session.take("b") == first
 
 
+def test_losses_after_notice_do_not_count() -> None:
+    observed = Observed(num_trials=1)
+    for key in "abcde":
+        assert observed.session.take(key) is not None
+        observed.session.free(key, "taken back", after_notice=True)
+    assert observed.kinds() == ["started", "lost"] * 5
+    assert observed.session.take("f") is not None
+
+
+def test_stretch_that_may_not_begin_is_moved_and_its_worker_not_lost() -> None:
+    observed = Observed(num_trials=1)
+    first = observed.session.take("a")
+    observed.session.move("a", "given notice")
+    observed.session.free("a", "ended")
+    assert observed.kinds() == ["started", "moved"]
+    assert observed.session.take("b") == first
+
+
+def test_answers_that_a_moved_stretch_still_gives_change_nothing() -> None:
+    observed = Observed(num_trials=1)
+    first = observed.session.take("a")
+    observed.session.move("a", "given notice")
+    assert not observed.session.rung("a", report())
+    observed.session.judged("a", judge_exception(ValueError("cut short")))
+    observed.session.free("a")
+    assert observed.kinds() == ["started", "moved"]
+    assert observed.session.take("b") == first
+
+
+def test_trial_that_may_not_stay_goes_on_elsewhere_from_its_rung() -> None:
+    observed = Observed(num_trials=3)
+    for key in "ab":
+        observed.session.take(key)
+        observed.session.rung(key, report(value=0.1))
+        observed.session.free(key)
+    observed.session.take("c")
+    assert not observed.session.rung("c", report(value=0.9), may_stay=False)
+    observed.session.free("c", "ended")
+    assert observed.kinds()[-2:] == ["rung", "moved"]
+    stretch = observed.session.take("d")
+    assert stretch is not None
+    assert (stretch.trial, stretch.from_images) == (2, 10)
+
+
 def test_trial_that_loses_its_worker_too_often_fails_and_the_search_ends() -> None:
     observed = Observed(num_trials=1)
     for key in "abcd":

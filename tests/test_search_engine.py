@@ -78,7 +78,7 @@ def waiting(study: Study, images: int) -> set[int]:
 ACTIONS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["next", "report", "report", "report", "nan", "between", "skip", "lost", "end", "interrupt", "restart"]
+            ["next", "report", "report", "report", "nan", "between", "skip", "lost", "preempted", "end", "interrupt", "restart"]
         ),
         st.integers(0, 5),
         st.integers(0, 4),
@@ -109,6 +109,8 @@ def act(contract: Contract, action: str, slot: int, quality: int) -> None:
             slots[slot] = stretch
     elif action == "lost":
         engine.lost(slots.pop(slot).trial, "gone")
+    elif action == "preempted":
+        engine.lost(slots.pop(slot).trial, "taken back", after_notice=True)
     elif action == "end":
         engine.end(slots.pop(slot).trial, Outcome.INFEASIBLE, "too large")
     elif action == "interrupt":
@@ -214,6 +216,19 @@ def test_a_lost_stretch_is_handed_out_again_three_times_and_first() -> None:
     state = engine.study.trials[lost.trial]
     assert (state.outcome, state.message) == (Outcome.FAILED, "lost its worker 4 times: node gone")
     assert next_stretch(engine).trial != lost.trial
+
+
+def test_losses_after_notice_do_not_count() -> None:
+    engine = opened()
+    lost = next_stretch(engine)
+    for _ in range(5):
+        engine.lost(lost.trial, "taken back", after_notice=True)
+        assert next_stretch(engine) == lost
+    for _ in range(3):
+        engine.lost(lost.trial, "node gone")
+        assert next_stretch(engine) == lost
+    state = engine.study.trials[lost.trial]
+    assert (state.num_lost, state.num_retries, state.outcome) == (3, 3, None)
 
 
 def test_losses_are_counted_for_each_stretch_anew() -> None:

@@ -11,7 +11,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,14 +61,21 @@ class Cluster:
 
 def live_nodes() -> list[NodeResources]:
     """The live nodes of the connected cluster, and what Ray may hand out of each."""
-    return [
-        NodeResources(
-            name=str(node["NodeManagerAddress"]),
-            cpus=float(node["Resources"].get("CPU", 0)),
-            gpus=float(node["Resources"].get("GPU", 0)),
-        )
-        for node in alive()
-    ]
+    return [resources_of(node) for node in alive()]
+
+
+def resources_of(node: Mapping[str, Any]) -> NodeResources:
+    """What Ray may hand out of a node that it describes so."""
+    return NodeResources(
+        name=str(node["NodeManagerAddress"]),
+        cpus=float(node["Resources"].get("CPU", 0)),
+        gpus=float(node["Resources"].get("GPU", 0)),
+    )
+
+
+def name_of(node: Mapping[str, Any]) -> str:
+    """What people call it: its address, and enough of Ray's own name to tell apart two on one machine."""
+    return f"{node['NodeManagerAddress']}-{node['NodeID'][:8]}"
 
 
 def alive() -> list[dict[str, Any]]:

@@ -15,12 +15,21 @@ from ray.exceptions import RayTaskError
 
 from hpsearch.errors import ClusterError
 from hpsearch.execute.auth import forget_token
-from hpsearch.execute.connect import live_nodes
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
 from hpsearch.execute.lost import LOST
 from hpsearch.execute.messages import first_line
+from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.resources import TrialResources, limit_threads
-from hpsearch.execute.worker_call import MAX_RETRIES, POLL_SECONDS, Finished, Progress, Result, name_of, original_error
+from hpsearch.execute.worker_call import (
+    MAX_RETRIES,
+    POLL_SECONDS,
+    Finished,
+    Progress,
+    Result,
+    name_of,
+    original_error,
+    said_before,
+)
 from hpsearch.train.peers import Peers
 
 log = logging.getLogger(__name__)
@@ -42,11 +51,13 @@ def call_on_group(
     num_workers: int,
     resources: TrialResources,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    nodes: Nodes | None = None,
 ) -> Result:
     """Runs the generator function `function(**kwargs, peers=…)` on workers that go from yield to yield together.
 
     What the main one yields is handed to `on_progress` here; what it returns is returned. After a lost worker all are called
-    again, at most three times, as many as the nodes hold by then: they find their own checkpoint.
+    again, at most three times, as many as the nodes hold by then: they find their own checkpoint. Where a worker's node had
+    been given notice, that does not count.
 
     Args:
         function: every worker calls it with its own `peers`, a `Peers`.
@@ -54,25 +65,33 @@ def call_on_group(
         num_workers: workers at most.
         resources: what each of them gets.
         on_progress: told what the main one yields.
+        nodes: knows which nodes were given notice; None: it is asked here.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the workers are ended, their last checkpoint stays.
         ClusterError: workers were lost more often, or no node can hold one.
         Exception: what the function raised, as the same class.
     """
+    nodes = nodes or Nodes()
     with catch_interrupts() as interrupt:
-        for attempt in range(MAX_RETRIES + 1):
-            nodes = live_nodes()
-            count = min(num_workers, resources.slots_on(nodes))
+        attempt = 1
+        while attempt <= MAX_RETRIES + 1:
+            nodes.look()
+            usable = nodes.usable()
+            count = min(num_workers, resources.slots_on(usable))
             if count == 0:
-                raise ClusterError(resources.too_much_for(nodes))
+                raise ClusterError(resources.too_much_for(usable))
             log.info("%s: %d workers together", name_of(function), count)
-            with closing(_Group(count, resources, interrupt)) as group:
+            with closing(_Group(count, resources, interrupt, nodes)) as group:
                 try:
                     return cast(Result, group.run(function, kwargs, on_progress))
                 except (*LOST, WorkerLostError) as error:
                     lost = error
-                    log.warning("%s: one of %d workers lost, attempt %d: %s", name_of(function), count, attempt + 1, error)
+                    if group.lost_after_notice(error):
+                        log.warning("%s: a worker lost with its node, after notice: %s", name_of(function), error)
+                        continue
+                    log.warning("%s: one of %d workers lost, attempt %d: %s", name_of(function), count, attempt, error)
+                    attempt += 1
     raise ClusterError(
         f"{name_of(function)} lost a worker {MAX_RETRIES + 1} times ({first_line(lost)}). Look for a machine short of memory; "
         "start the same command again to continue from the last checkpoint."
@@ -80,12 +99,14 @@ def call_on_group(
 
 
 class _Group:
-    def __init__(self, count: int, resources: TrialResources, interrupt: Interrupt) -> None:
+    def __init__(self, count: int, resources: TrialResources, interrupt: Interrupt, nodes: Nodes) -> None:
         self._interrupt = interrupt
+        self._nodes = nodes
         self._device = "cuda" if resources.gpus else "cpu"
         options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
         remote: Any = ray.remote(_Member)
         self._members = [remote.options(**options).remote(resources.num_threads) for _ in range(count)]
+        self._node_ids = [member.node_id.remote() for member in self._members]
 
     def run(self, function: Callable[..., Any], kwargs: Mapping[str, Any], on_progress: Callable[[Progress], None]) -> Any:
         addresses = self._all([member.address.remote() for member in self._members], START_SECONDS)
@@ -110,6 +131,7 @@ class _Group:
             ready, pending = ray.wait(pending, num_returns=1, timeout=POLL_SECONDS)
             if self._interrupt.requested:
                 raise KeyboardInterrupt
+            self._nodes.look()
             for reference in ready:
                 self._look_at(reference, pending)
             waited += 0 if ready else POLL_SECONDS
@@ -131,6 +153,10 @@ class _Group:
                     continue
             raise
 
+    def lost_after_notice(self, error: Exception) -> bool:
+        """Whether the node of one of them had been given notice, which the loss of another process follows from."""
+        return any(self._nodes.took(error, said_before(node_id)) for node_id in self._node_ids)
+
     def close(self) -> None:
         """Ends all processes of the group."""
         for member in self._members:
@@ -143,6 +169,10 @@ class _Member:
     def __init__(self, num_threads: int) -> None:
         forget_token()
         limit_threads(num_threads)
+
+    def node_id(self) -> str:
+        """Where this process runs, as Ray calls the node."""
+        return ray.get_runtime_context().get_node_id()
 
     def address(self) -> str:
         """Where the others could reach this one: a port that is free now."""

@@ -13,7 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpsearch.errors import ClusterError, StorageError
-from hpsearch.execute.connect import alive
+from hpsearch.execute.connect import alive, name_of
 from hpsearch.execute.messages import last_line
 from hpsearch.execute.node_probe import DRIVER, NodeNeeds, NodeProbe, Versions, marker_name, own_versions, probe_node
 from hpsearch.run_files import RunFiles, SharedFiles
@@ -89,7 +89,7 @@ def _asked(probe_dir: Path, secret: str, needs: NodeNeeds | None, files: RunFile
     pending = {}
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        marker = f"{node['NodeManagerAddress']}-{node['NodeID'][:8]}"
+        marker = name_of(node)
         options = {"num_cpus": 0, "scheduling_strategy": there, "max_retries": 0}
         trains = needs if node["Resources"].get("CPU", 0) > 0 else None
         num_gpus = int(node["Resources"].get("GPU", 0))

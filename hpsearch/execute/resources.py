@@ -39,7 +39,10 @@ class TrialResources:
 
     def slots_on(self, nodes: Sequence[NodeResources]) -> int:
         """Trials that `nodes` hold at the same time."""
-        slots = sum(_trials_on(node, self.cpus, self.gpus) for node in nodes)
+        return self.at_most(sum(_trials_on(node, self.cpus, self.gpus) for node in nodes))
+
+    def at_most(self, slots: int) -> int:
+        """As many of `slots` as are allowed."""
         return slots if self.max_slots is None else min(slots, self.max_slots)
 
     def too_much_for(self, nodes: Sequence[NodeResources]) -> str:

@@ -20,10 +20,10 @@ from ray.tune.execution import tune_controller
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 from hpsearch.errors import ClusterError, HpsearchError
-from hpsearch.execute.connect import live_nodes
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
 from hpsearch.execute.lost import LostActorManager
 from hpsearch.execute.messages import first_line
+from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.progress import ProgressReader
 from hpsearch.execute.resources import TrialResources
 from hpsearch.execute.session import Ending, SearchEvent, SearchSession
@@ -36,6 +36,7 @@ from hpsearch.search.engine import Engine
 log = logging.getLogger(__name__)
 
 TUNE_ENVIRONMENT = {
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",  # else Tune does it again by itself, beside whoever the engine gives it to
     "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 the older output prints nothing at all
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files of Tune's own
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -63,13 +64,19 @@ class _Watch(tune.Stopper):
         interrupt: Interrupt,
         reader: ProgressReader,
         silence_seconds: float,
+        nodes: Nodes,
     ) -> None:
         self._silence_seconds = silence_seconds
+        self._nodes = nodes
         self._session, self._scheduler, self._resources = session, scheduler, resources
         self._interrupt, self._reader = interrupt, reader
         self._has_killed = self._has_begun = False
         self._next_count = time.monotonic() + NODES_SECONDS
         self._held_at = time.monotonic()
+        self._num_slots = session.num_slots
+
+    def __getstate__(self) -> dict[str, object]:
+        return {}  # as the session's
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -83,8 +90,12 @@ class _Watch(tune.Stopper):
         self._session.check_budgets()
         for key, progress in self._reader.read().items():
             self._session.progress(key, progress)
-        if time.monotonic() >= self._next_count:
+        is_news = self._nodes.look()
+        self._scheduler.keep_off_leaving_nodes()
+        if is_news or time.monotonic() >= self._next_count:
             self._count_slots()
+        # One stretch waits for a node; with none at all Tune would block.
+        self._session.num_slots = max(1, self._resources.at_most(self._num_slots + self._scheduler.num_leaving))
         if self._session.must_stop_now and not self._has_killed:
             self._has_killed = True
             self._scheduler.kill_workers()
@@ -94,9 +105,8 @@ class _Watch(tune.Stopper):
         now = time.monotonic()
         self._next_count = now + NODES_SECONDS
         self._scheduler.end_silent(self._silence_seconds)
-        nodes = live_nodes()
-        slots = self._resources.slots_on(nodes)
-        self._session.num_slots = max(1, slots)  # one stretch waits for a node; with none at all Tune would block
+        nodes = self._nodes.usable()
+        slots = self._num_slots = self._resources.slots_on(nodes)
         if slots or self._scheduler.num_running:
             self._held_at = now
         elif now - self._held_at > STARVED_SECONDS:
@@ -113,6 +123,7 @@ def run_search(
     deadline_seconds: float | None = None,
     silence_seconds: float = math.inf,
     on_event: Callable[[SearchEvent], None] = lambda event: None,
+    nodes: Nodes | None = None,
 ) -> Ending:
     """Runs stretches of `engine` on the connected Ray cluster until there is nothing more to do.
 
@@ -125,6 +136,7 @@ def run_search(
         deadline_seconds: from now; then stretches in flight are stopped.
         silence_seconds: a trial that gives no sign of life for so long is taken for hanging: its process is ended.
         on_event: told what happens, in this process.
+        nodes: which nodes may begin a stretch; None: all but those that were given notice.
 
     Raises:
         HpsearchError: the search as a whole cannot go on: storage, cluster, or a runner that cannot be made.
@@ -132,10 +144,12 @@ def run_search(
     session = SearchSession(
         engine, num_slots=resources.slots, should_stop=should_stop, deadline_seconds=deadline_seconds, on_event=on_event
     )
+    nodes = nodes or Nodes()
     with catch_interrupts() as interrupt, contextlib.closing(ProgressReader()) as reader:
         try:
             for failure in range(MAX_TUNE_FAILURES + 1):
-                if not _tune_failed(session, failure, make_runner, resources, tune_dir, interrupt, reader, silence_seconds):
+                arguments = (make_runner, resources, tune_dir, interrupt, reader, silence_seconds, nodes)
+                if not _tune_failed(session, failure, *arguments):
                     break
                 session.close()  # what was live is handed out again
         finally:
@@ -170,8 +184,9 @@ def _run_tune(
     interrupt: Interrupt,
     reader: ProgressReader,
     silence_seconds: float,
+    nodes: Nodes,
 ) -> None:
-    scheduler = EngineScheduler(session)
+    scheduler = EngineScheduler(session, nodes)
     with _tune_environment(), _session_dir_under_client(tune_dir):
         tune.run(
             tune.with_parameters(
@@ -181,7 +196,7 @@ def _run_tune(
             storage_path=str(tune_dir.resolve()),
             search_alg=EngineSearch(session),
             scheduler=scheduler,
-            stop=_Watch(session, scheduler, resources, interrupt, reader, silence_seconds),
+            stop=_Watch(session, scheduler, resources, interrupt, reader, silence_seconds, nodes),
             num_samples=-1,
             max_concurrent_trials=resources.slots,
             resources_per_trial=PlacementGroupFactory([{"CPU": resources.cpus, "GPU": resources.gpus}]),

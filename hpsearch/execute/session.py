@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+NO_LONGER_HERE = "its node was given notice"
+"""Why a stretch is done elsewhere."""
+
+
 class Ending(StrEnum):
     """How a search ended."""
 
@@ -35,12 +39,16 @@ class Ending(StrEnum):
     """Ctrl-C or SIGTERM: stretches in flight were stopped, everything journaled is kept."""
 
 
+EventKind = Literal["started", "progress", "rung", "ended", "lost", "moved"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchEvent:
     """Something that a display may show."""
 
-    kind: Literal["started", "progress", "rung", "ended", "lost"]
-    """`ended`: diverged, infeasible or failed; a trial that waits or is complete has only its last `rung`."""
+    kind: EventKind
+    """`ended`: diverged, infeasible or failed; a trial that waits or is complete has only its last `rung`. `moved`: its stretch
+    was taken from a healthy worker, to be done elsewhere."""
     trial: int
     """Number of the trial."""
     slot: int
@@ -56,7 +64,7 @@ class SearchEvent:
     outcome: Outcome | None = None
     """How the trial ended."""
     message: str = ""
-    """Why it ended or was lost."""
+    """Why it ended, was lost or is moved."""
 
 
 @dataclass(slots=True)
@@ -149,20 +157,24 @@ class SearchSession:
         taken = {live.slot for live in self._live.values()}
         return next(slot for slot in itertools.count() if slot not in taken)
 
-    def rung(self, key: str, report: RungReport) -> bool:
-        """A rung was reached; True: the trial trains on in place."""
+    def rung(self, key: str, report: RungReport, *, may_stay: bool = True) -> bool:
+        """A rung was reached; True: the trial trains on in place, where it may stay."""
         live = self._live[key]
+        if live.settled:  # it was moved while this was on its way
+            return False
         live.heard_at = time.monotonic()
         go_on = self._guarded(lambda: self._report(live, report), False)
         live.images = report.images
         live.settled = not go_on
         self._nothing_new = False
         self.check_budgets()
-        going_on = go_on and self._ending is None and self.error is None
+        going_on = go_on and may_stay and self._ending is None and self.error is None
         if math.isfinite(report.value):
             self._tell("rung", live, value=report.value, going_on=going_on)
         else:
             self._tell("ended", live, outcome=Outcome.DIVERGED, message=f"the objective was {report.value}")
+        if not may_stay:
+            self.move(key, NO_LONGER_HERE)
         return going_on
 
     def _report(self, live: _Live, report: RungReport) -> bool:
@@ -170,9 +182,21 @@ class SearchSession:
             live.stretch.trial, report.images, report.value, seconds=report.seconds, metrics=dict(report.metrics)
         )
 
+    def move(self, key: str, message: str) -> None:
+        """The stretch will be done elsewhere, and its worker be ended, which is not to blame."""
+        live = self._live[key]
+        if live.settled:
+            return
+        live.settled = True
+        self._nothing_new = False
+        self._guarded(lambda: self.engine.end(live.stretch.trial, Outcome.PAUSED, message), None)
+        self._tell("moved", live, message=message)
+
     def judged(self, key: str, verdict: Verdict) -> None:
         """An exception inside the stretch ended the trial, or the search."""
         live = self._live[key]
+        if live.settled:  # as above
+            return
         live.settled = True
         self._nothing_new = False
         if verdict.outcome is None:
@@ -198,8 +222,11 @@ class SearchSession:
         live = self._live.get(key)
         return time.monotonic() if live is None else live.heard_at
 
-    def free(self, key: str, message: str = "") -> None:
-        """The worker is free again. Where it never said how the stretch ended, it is lost and will be done again."""
+    def free(self, key: str, message: str = "", *, after_notice: bool = False) -> None:
+        """The worker is free again. Where it never said how the stretch ended, it is lost and will be done again.
+
+        `after_notice`: its node had been given notice, so that this loss does not count against the trial.
+        """
         live = self._live.pop(key, None)
         if live is None:
             return
@@ -210,7 +237,7 @@ class SearchSession:
             self._guarded(lambda: self.engine.end(live.stretch.trial, Outcome.PAUSED, self._ending or ""), None)
             return
         log.warning("trial %d: worker lost (%s)", live.stretch.trial, message)
-        self._guarded(lambda: self.engine.lost(live.stretch.trial, message), None)
+        self._guarded(lambda: self.engine.lost(live.stretch.trial, message, after_notice=after_notice), None)
         self._tell("lost", live, message=message)
 
     def close(self) -> None:
@@ -228,7 +255,7 @@ class SearchSession:
 
     def _tell(
         self,
-        kind: Literal["started", "progress", "rung", "ended", "lost"],
+        kind: EventKind,
         live: _Live,
         *,
         value: float | None = None,

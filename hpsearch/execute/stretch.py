@@ -24,6 +24,14 @@ class RungReport:
     """What else is worth keeping: scores, training loss, images per second."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrived:
+    """A worker process runs; its first word, before it trains anything."""
+
+    node_id: str
+    """Where, as Ray calls the node."""
+
+
 class StretchRunner(Protocol):
     """Lives in a worker process and is kept from stretch to stretch: what is warm belongs here."""
 

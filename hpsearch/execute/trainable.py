@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 
 from hpsearch.execute.auth import forget_token
 from hpsearch.execute.outcome import Verdict, judge_exception
 from hpsearch.execute.progress import ProgressPin
 from hpsearch.execute.resources import limit_threads
-from hpsearch.execute.stretch import MakeRunner, RungReport, StretchRunner
+from hpsearch.execute.stretch import Arrived, MakeRunner, RungReport, StretchRunner
 from hpsearch.search.types import Stretch
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class StretchTrainable(tune.Trainable):
         self._board = board
         self._runner: StretchRunner | None = None
         self._reports: Iterator[RungReport] = iter(())
-        self._restart = False
+        self._restart = self._has_arrived = False
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -74,9 +75,12 @@ class StretchTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains to the next rung."""
+        """Trains to the next rung; in a new process it first says where that is."""
         if self._restart:
             raise WorkerMustRestartError
+        if not self._has_arrived:
+            self._has_arrived = True
+            return {ANSWER: Arrived(node_id=ray.get_runtime_context().get_node_id())}
         if self._runner is None:
             try:
                 self._runner = self._make_runner()

@@ -15,9 +15,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from hpsearch.errors import ClusterError
 from hpsearch.execute.messages import first_line, last_line
+from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.outcome import Verdict
-from hpsearch.execute.session import SearchSession
-from hpsearch.execute.stretch import RungReport
+from hpsearch.execute.session import NO_LONGER_HERE, SearchSession
+from hpsearch.execute.stretch import Arrived, RungReport
 from hpsearch.execute.trainable import ANSWER, RunnerError, WorkerMustRestartError
 
 
@@ -26,10 +27,14 @@ class EngineScheduler(FIFOScheduler):
 
     _supports_buffered_results = False
 
-    def __init__(self, session: SearchSession) -> None:
+    def __init__(self, session: SearchSession, nodes: Nodes) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Tune's own has no types
         self._session = session
+        self._nodes = nodes
+        self._node_by_worker: dict[str, str] = {}
         self._live: dict[str, Any] = {}
+        self._node_by_key: dict[str, str] = {}
+        self._begun: set[str] = set()
         self._running_since: dict[str, float] = {}
         self._silent: dict[str, str] = {}
 
@@ -40,20 +45,34 @@ class EngineScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE where the trial trains on in place, and where its process is to end itself."""
         answer = result[ANSWER]
+        if isinstance(answer, Arrived):
+            self._node_by_worker[_worker_of(trial)] = answer.node_id
+            self._place(trial)
+            return str(TrialScheduler.CONTINUE)
         if isinstance(answer, RungReport):
-            return self._continue_if(self._session.rung(trial.trial_id, answer))
+            may_stay = self._nodes.may_begin(self._place(trial, is_new=False))
+            return self._continue_if(self._session.rung(trial.trial_id, answer, may_stay=may_stay), trial)
         if isinstance(answer, Verdict):
             self._session.judged(trial.trial_id, answer)
-            return self._continue_if(answer.restart_worker)
+            return self._continue_if(answer.restart_worker, trial)
         assert isinstance(answer, RunnerError)
         self._session.fail(answer.error)
         return str(TrialScheduler.STOP)
+
+    def _continue_if(self, go_on: bool, trial: Any) -> str:
+        if not self._nodes.may_begin(self._place(trial, is_new=False)):
+            ray.kill(trial.temporary_state.ray_actor)  # else Tune would give it the next stretch
+            go_on = True
+        return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """The worker was lost, or its process could not run our code at all."""
         error = _read_error(trial)
         if isinstance(error, RayActorError) and not error.actor_init_failed:
-            self._session.free(trial.trial_id, self._silent.get(trial.trial_id) or first_line(error))
+            silent = self._silent.get(trial.trial_id)
+            node_id = self._node_by_key.get(trial.trial_id, "")
+            after_notice = silent is None and self._nodes.took(error, node_id)
+            self._session.free(trial.trial_id, silent or first_line(error), after_notice=after_notice)
         elif error is not None and not _is_on_purpose(error):
             self._session.fail(ClusterError(f"a worker cannot run hpsearch: {last_line(error)}. See its node's Ray logs."))
         self._forget(trial)
@@ -70,6 +89,29 @@ class EngineScheduler(FIFOScheduler):
     def num_running(self) -> int:
         """Stretches that a worker process has begun."""
         return sum(trial.status == Trial.RUNNING for trial in self._live.values())
+
+    @property
+    def num_leaving(self) -> int:
+        """Stretches that may still end on nodes where no new one begins."""
+        return sum(not self._nodes.may_begin(node_id) for node_id in self._node_by_key.values())
+
+    def keep_off_leaving_nodes(self) -> None:
+        """Takes stretches away that Tune has given to an idle worker on a node where nothing new may begin."""
+        for trial in self._live.values():
+            self._place(trial)
+
+    def _place(self, trial: Any, *, is_new: bool = True) -> str:
+        """The node of its worker, empty before that is known; a new stretch that may not begin there is taken away."""
+        key, node_id = trial.trial_id, self._node_by_worker.get(_worker_of(trial))
+        if node_id is None:
+            return ""
+        self._node_by_key[key] = node_id
+        if trial.status == Trial.RUNNING and key not in self._begun:
+            self._begun.add(key)
+            if is_new and not self._nodes.may_begin(node_id):
+                self._session.move(key, NO_LONGER_HERE)
+                ray.kill(trial.temporary_state.ray_actor)
+        return node_id
 
     def kill_workers(self) -> None:
         """Ends the processes of all live stretches; Tune would wait for their next rung."""
@@ -94,12 +136,15 @@ class EngineScheduler(FIFOScheduler):
         self._live.pop(trial.trial_id, None)
         self._running_since.pop(trial.trial_id, None)
         self._silent.pop(trial.trial_id, None)
+        self._begun.discard(trial.trial_id)
+        self._node_by_key.pop(trial.trial_id, None)
         with contextlib.suppress(OSError):
             Path(trial.local_path).rmdir()  # empty, one for each stretch
 
-    @staticmethod
-    def _continue_if(go_on: bool) -> str:
-        return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
+
+def _worker_of(trial: Any) -> str:
+    actor = trial.temporary_state.ray_actor
+    return "" if actor is None else str(actor._actor_id.hex())
 
 
 def _read_error(trial: Any) -> Exception | None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from hpsearch.errors import ClusterError
 from hpsearch.execute.auth import forget_token
 from hpsearch.execute.interrupt import Interrupt, catch_interrupts
 from hpsearch.execute.lost import LOST, check_began
 from hpsearch.execute.messages import first_line
+from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.resources import TrialResources, limit_threads
 
 log = logging.getLogger(__name__)
@@ -41,57 +42,60 @@ def call_on_worker(
     *,
     resources: TrialResources,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    nodes: Nodes | None = None,
 ) -> Result:
     """Runs the generator function `function(**kwargs)` on a worker.
 
     What it yields is handed to `on_progress` here, in order; what it returns is returned. After a lost worker it is called
-    again from the start, at most three times: it finds its own checkpoint.
+    again from the start, at most three times: it finds its own checkpoint. Where the worker's node had been given notice, which
+    `nodes` knows, that does not count.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the worker's process is ended, its last checkpoint stays.
         ClusterError: the worker was lost more often.
         Exception: what the function raised, as the same class.
     """
+    nodes = nodes or Nodes()
     with catch_interrupts() as interrupt:
-        for attempt in range(MAX_RETRIES + 1):
+        attempt = 1
+        while attempt <= MAX_RETRIES + 1:
+            remote: Any = ray.remote(Caller)
+            options = remote.options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=0)
+            caller = options.remote(function, dict(kwargs), resources.num_threads)
+            node_id = caller.node_id.remote()
             try:
-                return _call_once(function, kwargs, resources, on_progress, interrupt)
+                return cast(Result, _led_to_the_end(caller, on_progress, interrupt, nodes))
             except LOST as error:
                 check_began(error)
                 lost = error
-                log.warning("%s: worker lost, attempt %d of %d: %s", name_of(function), attempt + 1, MAX_RETRIES + 1, error)
+                if nodes.took(error, said_before(node_id)):
+                    log.warning("%s: worker lost with its node, after notice: %s", name_of(function), error)
+                    continue
+                log.warning("%s: worker lost, attempt %d of %d: %s", name_of(function), attempt, MAX_RETRIES + 1, error)
+                attempt += 1
     raise ClusterError(
         f"{name_of(function)} lost its worker {MAX_RETRIES + 1} times ({first_line(lost)}). Look for a machine short of "
         "memory; start the same command again to continue from the last checkpoint."
     ) from lost
 
 
-def _call_once(
-    function: Callable[..., Generator[Progress, None, Result]],
-    kwargs: Mapping[str, Any],
-    resources: TrialResources,
-    on_progress: Callable[[Progress], None],
-    interrupt: Interrupt,
-) -> Result:
-    remote: Any = ray.remote(Caller)
-    caller = remote.options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=0).remote(
-        function, dict(kwargs), resources.num_threads
-    )
+def _led_to_the_end(caller: Any, on_progress: Callable[[Progress], None], interrupt: Interrupt, nodes: Nodes) -> Any:
     try:
-        while not isinstance(item := _waited_for(caller.advance.remote(), interrupt), Finished):
+        while not isinstance(item := _waited_for(caller.advance.remote(), interrupt, nodes), Finished):
             on_progress(item)
     except RayTaskError as error:
         raise original_error(error) from None
     finally:
         ray.kill(caller)
-    return cast(Result, item.result)
+    return item.result
 
 
-def _waited_for(reference: Any, interrupt: Interrupt) -> Any:
+def _waited_for(reference: Any, interrupt: Interrupt, nodes: Nodes) -> Any:
     while True:
         ready, _ = ray.wait([reference], timeout=POLL_SECONDS)
         if interrupt.requested:
             raise KeyboardInterrupt
+        nodes.look()
         if ready:
             return ray.get(reference)
 
@@ -106,12 +110,24 @@ class Caller:
         limit_threads(num_threads)
         self._steps = function(**kwargs)
 
+    def node_id(self) -> str:
+        """Where this process runs, as Ray calls the node."""
+        return ray.get_runtime_context().get_node_id()
+
     def advance(self) -> Progress | Finished:
         """What the function yields next, or returns."""
         try:
             return next(self._steps)
         except StopIteration as end:
             return Finished(end.value)
+
+
+def said_before(reference: Any) -> str:
+    """What a worker that is lost now has answered; empty where it did not come to that."""
+    try:
+        return str(ray.get(reference, timeout=0))
+    except RayError:
+        return ""
 
 
 def original_error(error: RayTaskError) -> BaseException:

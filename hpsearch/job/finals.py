@@ -34,6 +34,7 @@ TRAINED_ON_ALL = "they are scored by the winner as trained without them, the exp
 """Added where `final.train_on` is `all`."""
 
 if TYPE_CHECKING:
+    from hpsearch.execute.nodes import Nodes
     from hpsearch.execute.resources import TrialResources
     from hpsearch.job.inputs import Inputs
     from hpsearch.job.spending import Spending
@@ -107,6 +108,8 @@ class Finals:
     """The clock and the limits."""
     phase: Callable[[str, float], AbstractContextManager[None]]
     """Times a phase that uses so many GPUs."""
+    nodes: Nodes
+    """Which nodes were given notice."""
     _done: dict[Training, Retrained] = field(default_factory=dict)
     _running: list[Training] = field(default_factory=list)
 
@@ -127,9 +130,8 @@ class Finals:
         first = Training(trial=best.number, repeat=1)
         export = self._export(first)
         with self.phase("judging", whole.gpus):
-            assessment = call_on_worker(
-                assess, {"job": self._assess_job(export)}, resources=whole, on_progress=self._show_judging
-            )
+            job = {"job": self._assess_job(export)}
+            assessment = call_on_worker(assess, job, resources=whole, on_progress=self._show_judging, nodes=self.nodes)
         on_all = self.inputs.config.final.train_on == "all"
         if on_all:
             with self.phase("training on all images", whole.gpus):
@@ -208,7 +210,13 @@ class Finals:
             self.display.event(f"trial {training.trial}, fresh seed {training.repeat}, failed: {error}")
 
         call_in_pool(
-            retrain, next_call, resources=resources, on_result=on_result, on_failure=on_failure, on_progress=self._show_training
+            retrain,
+            next_call,
+            resources=resources,
+            on_result=on_result,
+            on_failure=on_failure,
+            on_progress=self._show_training,
+            nodes=self.nodes,
         )
         if not self._done:
             raise failures[-1]
@@ -230,7 +238,8 @@ class Finals:
                 self.inputs.config.final.retrain_workers, settings_from(best.params).batch_size // MIN_IMAGES_OF_WORKER
             )
             call = call_on_worker if workers <= 1 else functools.partial(call_on_group, num_workers=workers)
-            call(retrain, {"job": job}, resources=whole, on_progress=lambda done: self._show_training(None, done))
+            show = functools.partial(self._show_training, None)
+            call(retrain, {"job": job}, resources=whole, on_progress=show, nodes=self.nodes)
             self.files.fetch_below(Path(job.directory))
         return Path(job.directory) / EXPORT
 

@@ -17,6 +17,7 @@ from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
 from hpsearch.execute.growth import growing
 from hpsearch.execute.node_probe import NodeNeeds
+from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.packing import with_packing
 from hpsearch.execute.preflight import check_nodes, check_storage, some_of, table
 from hpsearch.execute.resources import TrialResources, plan_resources, whole_machine
@@ -64,6 +65,7 @@ class Run:
         self.place = place_of(self.config)
         self.layout = self.place.layout
         self.display = Display(display_mode, name=self.config.name)
+        self.nodes = Nodes(self.display.event)
         self.began = began
 
     def whole_job(self) -> int:
@@ -231,6 +233,7 @@ class Run:
             deadline_seconds=spending.search_deadline_seconds(),
             silence_seconds=60 * self.config.resources.silence_minutes,
             on_event=watch,
+            nodes=self.nodes,
         )
         watch.finish()
         return ending
@@ -252,6 +255,7 @@ class Run:
             start_weights=self.start_weights,
             spending=self.spending,
             phase=self._phase,
+            nodes=self.nodes,
         )
         self.record.finals(finals.run(resources, whole), self.data.unreadable)
         retraining = self.record.retraining

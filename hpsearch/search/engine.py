@@ -186,15 +186,18 @@ class Engine:
             self._take(_ended(trial, Outcome.FAILED, state.images, message or early))
         self._flush()
 
-    def lost(self, trial: int, message: str) -> None:
+    def lost(self, trial: int, message: str, *, after_notice: bool = False) -> None:
         """Takes in that the worker of a running trial is gone.
 
-        The stretch is handed out again from its last rung, at most three times; then the trial ends as failed.
+        The stretch is handed out again from its last rung, at most three times; then the trial ends as failed. A loss
+        `after_notice`, with a machine that was announced to go, says nothing of the trial and does not count.
         """
         state = self._study.trials[trial]
         if not state.running:
             return
-        if state.num_retries < MAX_RETRIES:
+        if after_notice:
+            self._take(_stopped(trial, "preempted", message))
+        elif state.num_retries < MAX_RETRIES:
             self._take(_stopped(trial, "lost", message))
         else:
             self._take(_ended(trial, Outcome.FAILED, state.images, f"lost its worker {MAX_RETRIES + 1} times: {message}"))

@@ -11,8 +11,9 @@ Schema, version 1. Every event has `event` (its kind), `at` (Unix seconds; for d
     started    `trial`, `slot`, `from_images`, `to_images`: a slot trains it from one rung to the next; with
                `from_images` > 0 it was promoted from that rung, also where it goes on in place
     rung       `trial`, `images`, `value` (larger is better), `seconds` of this piece, `metrics` (what else was reported)
-    stopped    `trial`, `reason`: `paused` (not promoted now), `lost` (its worker was), `restart` (the driver was),
-               `interrupted` (it was told to); with `message`. Short of its rung, its stretch will be handed out again
+    stopped    `trial`, `reason`: `paused` (not promoted now), `lost` (its worker was), `preempted` (its worker was, with a
+               node that had been given notice: does not count as lost), `restart` (the driver was), `interrupted` (it was
+               told to); with `message`. Short of its rung, its stretch will be handed out again
     ended      `trial`, `outcome` (`completed`, `diverged`, `infeasible`, `failed`), `images` seen at the end, `message`;
                nothing comes after it
     phase      `name`, `seconds`, `gpu_seconds`: a phase of the run took so long, in this run

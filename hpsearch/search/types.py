@@ -91,9 +91,9 @@ class TrialState:
     message: str = ""
     """Why it ended, where that needs saying."""
     num_lost: int = 0
-    """How often its worker was lost."""
+    """How often its worker was lost; not with nodes that had been given notice."""
     num_retries: int = 0
-    """How often its present stretch was lost; back to 0 at each rung."""
+    """How often its present stretch was lost, counted likewise; back to 0 at each rung."""
     queued: bool = False
     """Its stretch was cut short and waits to be handed out again."""
     slot: int | None = None

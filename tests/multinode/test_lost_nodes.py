@@ -13,7 +13,7 @@ from hpsearch.layout import RunLayout
 from hpsearch.search.fold import fold
 from hpsearch.search.journal import read_events
 from tests.multinode.study_command import check_journal, events_of, job, wait_for
-from tests.multinode.two_nodes import CHECKOUT, TwoNodes, needing_two_nodes
+from tests.multinode.two_nodes import ADDRESSES, CHECKOUT, TwoNodes, needing_two_nodes
 
 pytestmark = needing_two_nodes(timeout_seconds=1800)
 BATCH = 16
@@ -24,8 +24,21 @@ RETRAINING = ["final.finalists=1", "final.repeats=1"]
 BOTH_NODES = ["final.train_on=all", "final.retrain_workers=2"]
 
 
-def is_lost(run_dir: Path) -> bool:
-    return any(event["reason"] == "lost" for event in events_of(run_dir, "stopped"))
+LONG_STRETCHES = ["--trials", 2, "--set", "fixed.images_per_trial=24000", f"fixed.batch_size={BATCH}", "search.num_rungs=1"]
+"""As much, in stretches that outlast a notice."""
+NODE_ID = "import ray; ray.init('auto'); print(*(n['NodeID'] for n in ray.nodes() if n['NodeManagerAddress'] == '{}'))"
+
+
+def is_lost(run_dir: Path, reason: str = "lost") -> bool:
+    return any(event["reason"] == reason for event in events_of(run_dir, "stopped"))
+
+
+def give_notice(machines: TwoNodes, node: int, seconds: int) -> None:
+    """As whoever hears of a spot machine's end first would tell Ray."""
+    node_id = machines.run(1, "python", "-c", NODE_ID.format(ADDRESSES[node]), code="").stdout.split()[-1]
+    why = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=spot"]
+    when = f"--deadline-remaining-seconds={seconds}"
+    machines.run(1, "ray", "drain-node", "--address=auto", f"--node-id={node_id}", *why, when, code="")
 
 
 def check_checkpoints(run_dir: Path) -> None:
@@ -50,6 +63,23 @@ def test_node_that_joins_gets_trials_and_what_it_loses_is_done_elsewhere(machine
     wait_for(lambda: is_lost(run_dir), driver, log)
     assert driver.wait(timeout=1200) == 0, log.read_text()
     check_journal(run_dir, NUM_TRIALS)
+
+
+def test_stretch_lost_with_a_node_that_was_given_notice_does_not_count(machines: TwoNodes, tmp_path: Path) -> None:
+    log, run_dir = tmp_path / "driver.log", machines.shared / "runs" / "study"
+    machines.start_ray(1)
+    driver = machines.start(1, log, *job(*LONG_STRETCHES, *RETRAINING))
+    wait_for(lambda: bool(events_of(run_dir, "started")), driver, log)
+    machines.start_ray(2)
+    wait_for(lambda: bool(list((machines.root / "node2" / "cache").glob("*px-*/index.json"))), driver, log)
+    give_notice(machines, 2, seconds=5)
+    wait_for(lambda: f"node {ADDRESSES[2]}-" in log.read_text(), driver, log)
+    machines.pull_the_plug(2)
+    wait_for(lambda: is_lost(run_dir, "preempted"), driver, log)
+    assert driver.wait(timeout=1200) == 0, log.read_text()
+    check_journal(run_dir, num_trials=2)
+    assert not is_lost(run_dir)
+    assert log.read_text().count("was given notice, it goes in ") == 1
 
 
 def test_study_that_loses_a_node_and_then_its_driver_goes_on_from_the_other_node(nodes: TwoNodes, tmp_path: Path) -> None:
