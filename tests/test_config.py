@@ -35,6 +35,7 @@ def test_null_takes_an_optional_setting_back() -> None:
         ("resources.autoscale=maybe", "true or false is needed, not 'maybe'"),
         ("resources.gpus_per_trial=some", "a number is needed, not 'some'"),
         ("resources.gpus_per_trial=-1", "resources.gpus_per_trial is -1.0; it must be at least 0"),
+        ("resources.cpus_per_trial=0", "resources.cpus_per_trial is 0.0; it must be at least 0.01"),
         ("resources.max_slots=0", "resources.max_slots is 0; it must be at least 1"),
         ("search.first_rung_images=0", "search.first_rung_images is 0; it must be at least 1"),
         ("seed=-1", "seed is -1; it must be at least 0"),

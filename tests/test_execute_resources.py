@@ -82,14 +82,9 @@ def test_gpus_beyond_one_must_be_whole() -> None:
         plan(node(8, 4), gpus_per_trial=1.5)
 
 
-def test_no_cores_at_all_is_refused() -> None:
-    with pytest.raises(ClusterError, match=r"cpus_per_trial is 0"):
-        plan(node(8), cpus_per_trial=0)
-
-
-def test_no_slots_at_all_is_refused() -> None:
-    with pytest.raises(ClusterError, match=r"max_slots is 0"):
-        plan(node(8), max_slots=0)
+def test_a_share_of_a_core_that_ray_cannot_count_is_refused() -> None:
+    with pytest.raises(ClusterError, match=r"cpus_per_trial is 0; a trial needs a core or a share of one"):
+        plan(node(8, 1), gpus_per_trial=1e-6)
 
 
 def test_compilers_of_a_trial_start_no_more_threads_than_it_has(monkeypatch: pytest.MonkeyPatch) -> None:

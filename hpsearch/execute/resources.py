@@ -80,8 +80,6 @@ def plan_resources(config: ResourcesConfig, nodes: Sequence[NodeResources]) -> T
     cpus = config.cpus_per_trial if config.cpus_per_trial is not None else _share_of_cores(nodes, gpus)
     if not cpus > 0:
         raise ClusterError(f"resources.cpus_per_trial is {cpus:g}; a trial needs a core or a share of one.")
-    if config.max_slots is not None and config.max_slots < 1:
-        raise ClusterError(f"resources.max_slots is {config.max_slots}; it must be at least 1. Leave it out for no limit.")
     trial = TrialResources(cpus=cpus, gpus=gpus, slots=0, max_slots=config.max_slots)
     slots = trial.slots_on(nodes)
     if slots == 0:
