@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+WITHOUT_A_WORD = "its process ended, and Ray does not say why"
+"""Of a lost worker."""
 NO_LONGER_HERE = "its node was given notice"
 """Why a stretch is done elsewhere."""
 
@@ -236,6 +238,7 @@ class SearchSession:
         if self._ending is not None:  # stopped by us: no fault of the worker
             self._guarded(lambda: self.engine.end(live.stretch.trial, Outcome.PAUSED, self._ending or ""), None)
             return
+        message = message or WITHOUT_A_WORD
         log.warning("trial %d: worker lost (%s)", live.stretch.trial, message)
         self._guarded(lambda: self.engine.lost(live.stretch.trial, message, after_notice=after_notice), None)
         self._tell("lost", live, message=message)
