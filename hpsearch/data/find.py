@@ -14,6 +14,7 @@ from hpsearch.errors import InputError
 __all__ = ["find_dataset", "read_template"]
 
 NUM_CLASSES = 2
+"""Real and deepfake: two folders of images are taken for them."""
 _LAYOUTS = """It must be one of
   DIR with trainset/ and trainset_label.txt (and valset/, valset_label.txt), in DIR itself or in DIR/phase1
   DIR with real/ and fake/ (original/ and deepfake/, 0/ and 1/), or with train/real, train/fake, val/real, val/fake

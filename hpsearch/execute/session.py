@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-WITHOUT_A_WORD = "its process ended, and Ray does not say why"
-"""Of a lost worker."""
+WITHOUT_A_WORD = "it ended, and Ray does not say why"
+"""Of a worker that is lost, or whose stretch Tune gave up."""
 NO_LONGER_HERE = "its node was given notice"
 """Why a stretch is done elsewhere."""
 

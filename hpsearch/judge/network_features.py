@@ -18,8 +18,8 @@ import numpy as np
 from hpsearch.data.cache import Progress, address
 from hpsearch.data.decode import UnreadableImageError, decode
 from hpsearch.data.processes import map_in_processes
-from hpsearch.errors import InputError, StorageError
-from hpsearch.files import replacing
+from hpsearch.errors import InputError
+from hpsearch.judge.kept import keeping
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,13 +56,15 @@ def network_features(
     if file.is_file():
         return np.asarray(np.load(file), dtype=np.float32)
     features_nf = np.zeros((len(paths), NUM_FEATURES), dtype=np.float32)
+    network = _network(source)
     done = 0
     for rows, images_bhwc in _decoded(paths, num_workers):
         if len(images_bhwc):
-            features_nf[rows] = _features(_network(source), images_bhwc)
+            features_nf[rows] = _features(network, images_bhwc)
         done += _IMAGES_PER_BATCH
         progress(min(done, len(paths)), len(paths))
-    _keep(file, features_nf)
+    with keeping(file) as stream:
+        np.save(stream, features_nf)
     return features_nf
 
 
@@ -77,20 +79,14 @@ def _weights() -> WeightsSource:
         ) from error
 
 
-_networks: dict[str, Detector] = {}
-
-
 def _network(source: WeightsSource) -> Detector:
-    """The network with the weights of `source`, built once in a process."""
     from hpsearch.model.backbones import ModelSpec, build
     from hpsearch.model.weights import load_weights
 
-    if source.tag not in _networks:
-        spec = ModelSpec(backbone=BACKBONE, se_reduction=None, image_px=PX)
-        model = build(spec)
-        load_weights(model, spec, "in1k", source)
-        _networks[source.tag] = model.eval()
-    return _networks[source.tag]
+    spec = ModelSpec(backbone=BACKBONE, se_reduction=None, image_px=PX)
+    model = build(spec)
+    load_weights(model, spec, "in1k", source)
+    return model.eval()
 
 
 def _features(model: Detector, images_bhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -124,13 +120,3 @@ def decode_files(first: int, paths: list[str]) -> tuple[list[int], NDArray[np.ui
             continue
         rows.append(row)
     return rows, np.stack(images) if images else np.empty((0, PX, PX, 3), dtype=np.uint8)
-
-
-def _keep(file: Path, features_nf: NDArray[np.float32]) -> None:
-    try:
-        with replacing(file) as partial, partial.open("wb") as stream:
-            np.save(stream, features_nf)
-    except OSError as error:
-        raise StorageError(
-            f"{file}: cannot be written ({error.strerror}). Free some disk, or give another with --set data.cache_dir=DIR."
-        ) from error

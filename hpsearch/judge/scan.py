@@ -19,8 +19,7 @@ import numpy as np
 
 from hpsearch.data.cache import Progress, address
 from hpsearch.data.processes import map_in_processes
-from hpsearch.errors import StorageError
-from hpsearch.files import replacing
+from hpsearch.judge.kept import keeping
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,19 +93,9 @@ def scan(
         progress(done, len(paths))
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     result = ImageScan(**{field.name: column for field, column in zip(fields(ImageScan), columns, strict=True)})
-    _keep(file, result)
+    with keeping(file) as stream:
+        np.savez(stream, **{field.name: getattr(result, field.name) for field in fields(result)})
     return result
-
-
-def _keep(file: Path, result: ImageScan) -> None:
-    columns = {field.name: getattr(result, field.name) for field in fields(result)}
-    try:
-        with replacing(file) as partial, partial.open("wb") as stream:
-            np.savez(stream, **columns)
-    except OSError as error:
-        raise StorageError(
-            f"{file}: cannot be written ({error.strerror}). Free some disk, or give another with --set data.cache_dir=DIR."
-        ) from error
 
 
 def scan_files(first: int, paths: list[str]) -> tuple[int, list[tuple[Any, ...]]]:

@@ -3,7 +3,7 @@
 oneDNN has fast bf16 kernels for the gradients of depthwise convolutions, but not for all: that of the input where the stride
 is above 1, and that of the weights where the kernel is larger than 3 × 3, are computed by plain loops. Here the first is
 computed in fp32, and the second in tiles of 3 × 3 weights, each by the fast kernel on a shifted input. One thread of an AMD
-EPYC (Zen 4, avx512_bf16), torch 2.14.1, batch 32: weights of 5 × 5 at 672 channels of 8 px 1.9 ms for 25 ms, input at stride 2
+EPYC (Zen 4, avx512_bf16), torch 2.14.1, batch 32: weights of 5 × 5 at 480 channels of 8 px 1.9 ms for 26 ms, input at stride 2
 and 144 channels of 32 px 6 ms for 104 ms. `python -m hpsearch.bench train` compares whole networks with torch's own.
 
 Axis legend: `b` images of a batch, `c` channels, `h`, `w` height and width; `o` 1; `k`, `l` rows and columns of a kernel.
