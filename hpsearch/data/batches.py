@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hpsearch.data.order import ImageOrder
+from hpsearch.data.matching import matching_of
+from hpsearch.data.order import ImageOrder, MatchedOrder
 from hpsearch.data.training_data import LabelledImages
 
 if TYPE_CHECKING:
@@ -43,7 +44,14 @@ _resident: WeakKeyDictionary[LabelledImages, Tensor] = WeakKeyDictionary()
 
 
 def training_batches(
-    images: LabelledImages, *, batch_size: int, seed: int, balance: float, start_images: int, device: torch.device | str
+    images: LabelledImages,
+    *,
+    batch_size: int,
+    seed: int,
+    balance: float,
+    start_images: int,
+    device: torch.device | str,
+    matched: bool = False,
 ) -> Generator[tuple[Tensor, Tensor, int]]:
     """Batches without end, in an order that depends on the seed and the images seen and on nothing else.
 
@@ -54,11 +62,16 @@ def training_batches(
         balance: Class balancing exponent in [0, 1].
         start_images: Number of the first image; a resumed trial gives the images that it has seen.
         device: Where batches go.
+        matched: Whether deepfakes come beside the real image that they resemble most, see `MatchedOrder`.
 
     Yields:
         uint8 `images_bchw` (channels_last), int64 `labels_b` on the host, and the number of the batch's first image.
     """
-    order = ImageOrder(images.labels_n, seed=seed, balance=balance)
+    order: ImageOrder | MatchedOrder = (
+        MatchedOrder(images.labels_n, matching_of(images), seed=seed, balance=balance)
+        if matched
+        else ImageOrder(images.labels_n, seed=seed, balance=balance)
+    )
     starts = itertools.count(start_images, batch_size)
     wanted = ((first, order.positions(first, batch_size)) for first in starts)
     yield from _batches(images, wanted, batch_size, torch.device(device))

@@ -1,6 +1,6 @@
 """Which image comes when: a pure function of the seed and the number of images seen, open at any number.
 
-Axis legend: `n` images of the set, `b` images asked for.
+Axis legend: `n` images of the set, `b` images asked for, `m` real images.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from hpsearch.data.dataset import DEEPFAKE, REAL
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hpsearch.data.matching import Matching
+
 _BLOCK = 1024
 """With balancing, images are shuffled between classes within blocks of this many."""
 
 _PASSES, _CLASSES = 0, 1  # independent random streams of one seed
-_WHOLE_SET = 2  # beside the labels 0 and 1, whose permutations are streams of their own
+_WHOLE_SET, _REAL_TURNS = 2, 3  # beside the labels 0 and 1, whose permutations are streams of their own
 
 
 class ImageOrder:
@@ -42,8 +44,7 @@ class ImageOrder:
         self._all = np.arange(len(labels_n))
         self._members = {label: np.flatnonzero(labels_n == label) for label in (REAL, DEEPFAKE)}
         self._permutations: dict[int, tuple[int, NDArray[np.int64]]] = {}
-        weights = [(len(self._members[label]) / len(labels_n)) ** (1 - balance) for label in (REAL, DEEPFAKE)]
-        self._deepfake_share = weights[DEEPFAKE] / sum(weights)
+        self._deepfake_share = _deepfake_share(labels_n, balance)
 
     def positions(self, first: int, count: int) -> NDArray[np.int64]:
         """Positions in the set of images number `first` … `first + count − 1` of the sequence."""
@@ -85,3 +86,60 @@ class ImageOrder:
             permutation = np.random.default_rng((self._seed, _PASSES, stream, number)).permutation(size)
             self._permutations[stream] = number, permutation
         return permutation
+
+
+class MatchedOrder:
+    """A sequence in which each real image is followed by deepfakes that resemble it.
+
+    So a batch shows what was forged beside what it was forged from, as far as the set holds that (Shiohara and Yamasaki 2022
+    train on such pairs of their own making). Real images come in one permutation after the other; of the deepfakes beside
+    one, others come with each pass. Classes are in the proportion that `ImageOrder` gives them.
+    """
+
+    def __init__(self, labels_n: NDArray[np.int64], matching: Matching, *, seed: int, balance: float) -> None:
+        """Prepares the sequence; arguments as those of `ImageOrder`, `matching` that of the set."""
+        share = _deepfake_share(labels_n, balance)
+        self._matching = matching
+        self._seed = seed
+        self._per_real = share / (1 - share)
+        self._permutations: dict[int, NDArray[np.int64]] = {}
+
+    def positions(self, first: int, count: int) -> NDArray[np.int64]:
+        """Positions in the set of images number `first` … `first + count − 1` of the sequence."""
+        numbers_b = np.arange(first, first + count)
+        turn_b = self._turn(numbers_b)
+        beside_b = numbers_b - self._begin(turn_b)
+        number_b, place_b = np.divmod(turn_b, len(self._matching.real_m))
+        real_b = np.empty(count, dtype=np.int64)
+        for number in np.unique(number_b):
+            here_b = number_b == number
+            real_b[here_b] = self._permutation(int(number))[place_b[here_b]]
+        once = max(1, round(self._per_real))
+        which_b = (number_b * once + beside_b - 1) % self._matching.counts_m[real_b]
+        deepfake_b = self._matching.deepfakes_d[self._matching.starts_m[real_b] + which_b]
+        return np.where(beside_b == 0, self._matching.real_m[real_b], deepfake_b)
+
+    def _begin(self, turn_b: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Number of the image that each real image's turn begins with: the real images and deepfakes of the turns before."""
+        before_b: NDArray[np.int64] = np.floor(turn_b * self._per_real + 0.5).astype(np.int64)
+        return turn_b + before_b
+
+    def _turn(self, numbers_b: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The turn that each image belongs to."""
+        near_b = (numbers_b / (1 + self._per_real)).astype(np.int64)
+        turn_b = np.maximum(near_b - 1, 0)
+        for later in (0, 1):
+            turn_b = np.where(self._begin(near_b + later) <= numbers_b, near_b + later, turn_b)
+        return turn_b
+
+    def _permutation(self, number: int) -> NDArray[np.int64]:
+        if number not in self._permutations:
+            generator = np.random.default_rng((self._seed, _PASSES, _REAL_TURNS, number))
+            self._permutations = {number: generator.permutation(len(self._matching.real_m))}
+        return self._permutations[number]
+
+
+def _deepfake_share(labels_n: NDArray[np.int64], balance: float) -> float:
+    """Share of deepfakes in the sequence."""
+    weights: list[float] = [float(np.mean(labels_n == label)) ** (1 - balance) for label in (REAL, DEEPFAKE)]
+    return weights[DEEPFAKE] / sum(weights)

@@ -54,7 +54,13 @@ def first_batch(images: LabelledImages, settings: TrialSettings, seed: int) -> S
     """The first images of a training with this seed, just as it gets them."""
     augmentation = build_augmentation(settings.augment, settings.image_px)
     batches = training_batches(
-        images, batch_size=settings.batch_size, seed=seed, balance=settings.balance, start_images=0, device="cpu"
+        images,
+        batch_size=settings.batch_size,
+        seed=seed,
+        balance=settings.balance,
+        start_images=0,
+        device="cpu",
+        matched=settings.order == "matched",
     )
     with closing(batches):
         images_bchw, labels_b, first = next(batches)

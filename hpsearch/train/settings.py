@@ -67,6 +67,8 @@ class TrialSettings:
     """Stochastic depth, for backbones that have it."""
     balance: float = _float(0.0, 0.0, 1.0)
     """Class balancing exponent: classes are drawn with probability ∝ share^(1 − balance)."""
+    order: str = _text("shuffled", "shuffled", "matched")
+    """`matched`: deepfakes come right after the real image that they resemble most, so that most batches hold both."""
     augment: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Augmentation → its parameters, see `hpsearch.train.augment`."""
 

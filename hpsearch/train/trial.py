@@ -213,6 +213,7 @@ class TrialTrainer:
             batch_size=self._batch_size,
             seed=self._seed,
             balance=self.settings.balance,
+            matched=self.settings.order == "matched",
             start_images=self.images_seen,
             device=self._device,
         )
