@@ -179,6 +179,9 @@ class FinalConfig:
     """The best trials that are trained again with fresh seeds, as many as the reserve allows; 1: only the best."""
     repeats: int = 3
     """Fresh seeds of one finalist at most."""
+    members: int = 5
+    """Fresh trainings at most whose answers the exported model averages, as one network within the limit of parameters, where
+    that helps on validation images; 1: never."""
     views: TestViews = "auto"
     """Views of an image that the final model averages; `auto`: chosen on validation images."""
     train_on: TrainOn = "train"
@@ -192,6 +195,7 @@ class FinalConfig:
         _in_range("final.reserve_fraction", self.reserve_fraction, 0, 0.9)
         _in_range("final.finalists", self.finalists, 1, 100)
         _in_range("final.repeats", self.repeats, 1, 100)
+        _in_range("final.members", self.members, 1, 100)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,6 +276,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 SHORT_WORD = 3
+"""Letters of a word up to which half of it may differ from what is suggested for it."""
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:

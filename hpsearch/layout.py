@@ -167,6 +167,19 @@ class SplitResult(TypedDict):
     """What a reader must know about this score."""
 
 
+class MemberResult(TypedDict):
+    """One network of an ensemble."""
+
+    trial: int
+    """Number of the trial whose configuration it has."""
+    repeat: int
+    """Which fresh training of it, from 1."""
+    backbone: str
+    """timm name."""
+    value: float
+    """Its own objective on the validation images."""
+
+
 class BestResult(TypedDict):
     """The chosen configuration."""
 
@@ -178,6 +191,8 @@ class BestResult(TypedDict):
     """timm name."""
     num_parameters: int
     """Parameters of the exported module."""
+    members: NotRequired[list[MemberResult]]
+    """The networks whose answers it averages, the winner's first; absent: it is one network."""
 
 
 class RetrainRung(TypedDict):

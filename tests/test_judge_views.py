@@ -58,3 +58,8 @@ def test_stronger_degradations_change_more(kind: str) -> None:
         if name.startswith(kind)
     ]
     assert changes == sorted(changes)
+
+
+def test_views_that_were_not_tried_are_not_chosen() -> None:
+    answers = {name: noisy(0.3, seed) for seed, name in enumerate(SINGLE_VIEWS["flip"])}
+    assert chosen_views(LABELS_N, answers) == "flip"

@@ -8,7 +8,7 @@ Legend: n images of a set.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from hpsearch.final.scorer import Scorer
 from hpsearch.judge.objectives import auc
 from hpsearch.judge.robustness import DEGRADATIONS
 from hpsearch.judge.views import ALL_VIEWS, SINGLE_VIEWS, WHOLE, Views, chosen_views
+from hpsearch.model.ensemble import members_of
 from hpsearch.run_files import RunFiles, SharedFiles
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from hpsearch.data.training_data import LabelledImages
 
 MAX_IMAGES = {"cpu": 1_000, "cuda": 5_000}
-"""Validation images, drawn at random, that views are chosen on and degraded; the scores are those of all images."""
+"""Validation images, drawn at random, that views are chosen on, and that one network sees of each degradation (an ensemble's
+networks share them); the scores are those of all images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,13 +90,15 @@ def assess(job: AssessJob) -> Generator[dict[str, int], None, Assessment]:
         num_workers=job.num_workers,
         max_unreadable_fraction=job.max_unreadable_fraction,
     )
-    few = drawn(data.val, MAX_IMAGES[scorer.device.partition(":")[0]])
+    num_members = len(members_of(scorer.model))
+    most = MAX_IMAGES[scorer.device.partition(":")[0]]
     total = len(DEGRADATIONS) + 3
     yield {"done": 0, "total": total}
-    views = job.views if job.views != "auto" else _views(scorer, few)
+    views = job.views if job.views != "auto" else _views(scorer, drawn(data.val, most), views_tried(num_members))
     names = SINGLE_VIEWS[views]
     yield {"done": 1, "total": total}
     val_n = scorer.score_set(data.val, views=names)
+    few = drawn(data.val, most // num_members)
     holdout_n = None if data.holdout is None else scorer.score_set(data.holdout, views=names)
     yield {"done": 2, "total": total}
     robustness = {"none": auc(few.labels_n, scorer.score_set(few, views=(WHOLE,)))}
@@ -112,10 +116,16 @@ def assess(job: AssessJob) -> Generator[dict[str, int], None, Assessment]:
     )
 
 
-def num_judged(num_val: int, num_holdout: int, device: str) -> int:
-    """Images that `assess` scores at most, views and degradations counted."""
+def views_tried(num_members: int) -> tuple[str, ...]:
+    """Single views that a choice is made from: all of them, but of an ensemble, whose networks cost as much, two."""
+    return ALL_VIEWS if num_members == 1 else SINGLE_VIEWS["flip"]
+
+
+def num_judged(num_val: int, num_holdout: int, device: str, num_members: int) -> int:
+    """Images that the networks of a model see in `assess` at most, views and degradations counted."""
     few = min(num_val, MAX_IMAGES[device])
-    return len(ALL_VIEWS) * (few + num_val + num_holdout) + (1 + len(DEGRADATIONS)) * few
+    seen = num_members * len(views_tried(num_members)) * (few + num_val + num_holdout)
+    return seen + (1 + len(DEGRADATIONS)) * few
 
 
 def drawn(images: LabelledImages, most: int) -> LabelledImages:
@@ -126,5 +136,5 @@ def drawn(images: LabelledImages, most: int) -> LabelledImages:
     return dataclasses.replace(images, labels_n=images.labels_n[rows], indices_n=images.indices_n[rows], parts=None)
 
 
-def _views(scorer: Scorer, images: LabelledImages) -> Views:
-    return chosen_views(images.labels_n, {name: scorer.score_set(images, views=(name,)) for name in ALL_VIEWS})
+def _views(scorer: Scorer, images: LabelledImages, tried: Sequence[str]) -> Views:
+    return chosen_views(images.labels_n, {name: scorer.score_set(images, views=(name,)) for name in tried})

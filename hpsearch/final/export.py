@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from hpsearch.layout import MODEL_CARD, MODEL_DESCRIPTION, MODEL_ONNX, MODEL_WEI
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from hpsearch.config import Params
     from hpsearch.data.dataset import Dataset
@@ -56,6 +57,8 @@ class ModelDescription:
     """Python modules that must be imported to rebuild it."""
     views: Views = "none"
     """Views of an image whose answers are averaged, chosen on validation images, see `judge.views`."""
+    members: tuple[Params, ...] = ()
+    """Configurations of the networks whose answers are averaged, `params` the first; empty: one network."""
     classes: tuple[str, str] = ("real", "deepfake")
     """What the two outputs mean."""
 
@@ -67,14 +70,19 @@ def write_export(directory: Path, module: nn.Module, description: ModelDescripti
         StorageError: the weights cannot be written.
         OSError: the description cannot.
     """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    write_tensors(directory, tensors, description)
+
+
+def write_tensors(directory: Path, tensors: Mapping[str, Tensor], description: ModelDescription) -> None:
+    """`write_export` of a module that was not built, by its tensors on the CPU."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     _remove_made_from(directory)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with replacing(directory / MODEL_WEIGHTS) as partial:
         try:
-            save_file(tensors, partial)
+            save_file(dict(tensors), partial)
         except SafetensorError as error:
             place = directory / MODEL_WEIGHTS
             raise StorageError(f"cannot write {place}: {error}. Free the disk, then give the same command again.") from error
@@ -161,7 +169,8 @@ def read_description(directory: Path) -> ModelDescription:
         fields = json.loads(file.read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:
             raise InputError(f"{file}: its format is not {FORMAT}; it was written by another version of hpsearch.")
-        fields["plugins"], fields["classes"] = tuple(fields["plugins"]), tuple(fields["classes"])
+        for name in {"plugins", "classes", "members"} & fields.keys():
+            fields[name] = tuple(fields[name])
         description = ModelDescription(**fields)
         _check(description)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -175,8 +184,9 @@ def _is_value(value: object) -> bool:
 
 def _check(description: ModelDescription) -> None:
     """Looks at what is used before anything is built from it: the file may come from somebody else."""
-    if not isinstance(description.params, dict) or not all(_is_value(value) for value in description.params.values()):
-        raise ValueError("params must be a mapping of names to numbers and words")
+    for params in (description.params, *description.members):
+        if not isinstance(params, dict) or not all(_is_value(value) for value in params.values()):
+            raise ValueError("params and members must be mappings of names to numbers and words")
     px, images = description.stored_px, description.images_trained
     if type(px) is not int or not 1 <= px <= MAX_STORED_PX:
         raise ValueError(f"stored_px is {px!r}; it must be a whole number from 1 to {MAX_STORED_PX}")

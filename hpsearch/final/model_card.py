@@ -31,6 +31,7 @@ def write_model_card(
         name: Name of the run that made it.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    environment.filters["plain"] = _plain
     template = environment.from_string(files(__package__).joinpath("model_card.md.j2").read_text(encoding="utf-8"))
     text = template.render(
         name=_plain(name),

@@ -77,8 +77,10 @@ class RetrainJob:
 class Retrained:
     """What came of it."""
 
+    labels_n: NDArray[np.int64]
+    """Label of each readable validation image."""
     probabilities_n: NDArray[np.float64]
-    """P(deepfake) of each readable validation image, in their order."""
+    """P(deepfake) of each of them."""
     value: float
     """Objective on them."""
     curve: list[dict[str, Any]]
@@ -113,8 +115,13 @@ def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, 
         yield {"images": result.images}
     if is_main:
         return _exported(job, trainer, data, curve, result)
-    answers_n, size = result.probabilities_n, trainer.num_parameters
-    return Retrained(probabilities_n=answers_n, value=math.nan, curve=[], num_parameters=size)  # the main one's counts
+    return Retrained(  # the main one's counts
+        labels_n=data.val.labels_n,
+        probabilities_n=result.probabilities_n,
+        value=math.nan,
+        curve=[],
+        num_parameters=trainer.num_parameters,
+    )
 
 
 def _trainer(job: RetrainJob, peers: Peers | None) -> tuple[TrialTrainer, TrainingData]:
@@ -164,6 +171,7 @@ def _exported(job: RetrainJob, trainer: TrialTrainer, data: TrainingData, curve:
         plugins=job.plugins,
     )
     retrained = Retrained(
+        labels_n=data.val.labels_n,
         probabilities_n=last.probabilities_n,
         value=curve.points[-1]["value"],
         curve=curve.points,
@@ -184,11 +192,13 @@ def finished(job: RetrainJob) -> Retrained | None:
         return None
     if kept.pop("identity") != _identity(job):
         return None
-    return Retrained(**{**kept, "probabilities_n": np.array(kept["probabilities_n"])})
+    arrays = {name: np.array(kept[name]) for name in ("labels_n", "probabilities_n")}
+    return Retrained(**{**kept, **arrays})
 
 
 def _write_finished(job: RetrainJob, retrained: Retrained) -> None:
-    fields = {**asdict(retrained), "probabilities_n": retrained.probabilities_n.tolist(), "identity": _identity(job)}
+    arrays = {"labels_n": retrained.labels_n.tolist(), "probabilities_n": retrained.probabilities_n.tolist()}
+    fields = {**asdict(retrained), **arrays, "identity": _identity(job)}
     with replacing(Path(job.directory) / FINISHED) as partial:
         partial.write_text(json.dumps(fields))
     job.files.remove(Path(job.directory) / CHECKPOINT)

@@ -23,6 +23,7 @@ from hpsearch.final.export import ModelDescription, read_description
 from hpsearch.judge.views import SINGLE_VIEWS, view
 from hpsearch.layout import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from hpsearch.model.backbones import ModelSpec, build
+from hpsearch.model.ensemble import Ensemble
 from hpsearch.search.space import Space
 from hpsearch.train.augment import build_augmentation
 from hpsearch.train.evaluate import evaluation_batch_size
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from hpsearch.model.detector import Detector
 
 MOST_AT_ONCE = 128
-"""Images of a batch."""
+"""Images of a batch at most; on a CPU only as many as its caches like."""
 BATCHES_AHEAD = 2
 UNKNOWN = 0.5
 """Probability of an image that cannot be read: a submission must have a row for it."""
@@ -55,12 +56,12 @@ class Scorer:
         augmentation: gives the rule of size and crop.
     """
 
-    def __init__(self, description: ModelDescription, model: Detector, device: str) -> None:
+    def __init__(self, description: ModelDescription, model: Detector | Ensemble, device: str) -> None:
         """Takes a model whose weights are loaded; `load` is what users want."""
         settings = settings_from(description.params)
         self.description = description
         model.to(device).to(memory_format=torch.channels_last)
-        self.model = model.eval()
+        self.model: Detector | Ensemble = model.eval()
         self.augmentation = build_augmentation(settings.augment, settings.image_px)
         self.device = device
         self._batch_size = evaluation_batch_size(MOST_AT_ONCE, settings.image_px, torch.device(device))
@@ -83,9 +84,8 @@ class Scorer:
         description = read_description(directory)
         import_plugins(plugins)
         _require_named(description, plugins, directory)
-        settings = settings_from(_checked(description, directory))
-        spec = ModelSpec(backbone=settings.backbone, se_reduction=settings.se_reduction, image_px=settings.image_px)
-        model = build(spec)
+        networks = [_built(params, directory) for params in description.members or (description.params,)]
+        model = Ensemble(networks) if description.members else networks[0]
         try:
             model.load_state_dict(load_file(directory / MODEL_WEIGHTS))
         except (OSError, SafetensorError, RuntimeError) as error:
@@ -172,17 +172,18 @@ def _require_named(description: ModelDescription, plugins: Sequence[str], direct
         )
 
 
-def _checked(description: ModelDescription, directory: Path) -> Params:
-    """The configuration, held against what a space file may say.
+def _built(params: Params, directory: Path) -> Detector:
+    """The network of a configuration, once that has been held against what a space file may say.
 
     Raises:
         InputError: an unknown parameter, or a value out of its range.
     """
     try:
-        Space.from_dict({"fixed": dict(description.params)}, TrainVocabulary())
+        Space.from_dict({"fixed": dict(params)}, TrainVocabulary())
     except InputError as error:
         raise InputError(f"{directory / MODEL_DESCRIPTION}: its configuration cannot be used: {error}") from error
-    return description.params
+    settings = settings_from(params)
+    return build(ModelSpec(backbone=settings.backbone, se_reduction=settings.se_reduction, image_px=settings.image_px))
 
 
 def _decoded(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.files import write_text
 from hpsearch.judge.figures import calibrate, deepfake_share, tempered
 from hpsearch.judge.objectives import part_aucs
-from hpsearch.layout import ConfirmationResult, FinalistResult, RobustnessResult
+from hpsearch.layout import ConfirmationResult, FinalistResult, MemberResult, RobustnessResult
 from hpsearch.train.settings import trial_seed
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hpsearch.data.dataset import Dataset, ImageSet
     from hpsearch.job.finals import Final
     from hpsearch.layout import Result, RunLayout
+    from hpsearch.search.fold import Study
 
 NUM_GROUPS = 20
 """Groups that are named, the worst first."""
@@ -64,6 +65,19 @@ def _confirmation(final: Final) -> ConfirmationResult:
         num_trainings=found.num_trainings,
         images=sum(retrained.curve[-1]["images"] for retrained in final.trainings.values()),
     )
+
+
+def member_results(final: Final, study: Study) -> list[MemberResult]:
+    """The networks of the exported model, the winner's first."""
+    return [
+        MemberResult(
+            trial=one.trial,
+            repeat=one.repeat,
+            backbone=str(study.trials[one.trial].params["backbone"]),
+            value=final.trainings[one].value,
+        )
+        for one in final.members
+    ]
 
 
 def prior_shift(dataset: Dataset, result: Result, probabilities_n: NDArray[np.float64]) -> dict[str, float]:

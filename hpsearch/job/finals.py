@@ -10,29 +10,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import NoUsableTrialError
 from hpsearch.execute.group_call import call_on_group
 from hpsearch.execute.worker_call import call_on_worker
 from hpsearch.execute.worker_pool import Call, call_in_pool
 from hpsearch.final.assess import AssessJob, Assessment, assess
 from hpsearch.final.export import publish_export
 from hpsearch.final.finalists import Confirmation, Finalists, Training, num_finalists
+from hpsearch.final.members import write_ensemble
 from hpsearch.final.retrain import EXPORT, Retrained, RetrainJob, finished, retrain
 from hpsearch.job.inputs import cache_directory, num_cores
+from hpsearch.job.members import chosen_members
+from hpsearch.job.val_note import val_note
 from hpsearch.judge.objectives import sampling_error
 from hpsearch.judge.scores import split_result
-from hpsearch.judge.views import SINGLE_VIEWS, Views
 from hpsearch.layout import MODEL_DESCRIPTION
 from hpsearch.search.types import TrialState
 from hpsearch.train.settings import settings_from, trial_seed
 
-CHOSEN_ON_VAL = "the configuration was chosen on these images, so this score is a little too good; its weights never saw them"
-"""Note beside the validation scores."""
+ENSEMBLE = "ensemble"
+"""Directory below `retrain/` where the members' export as one model lies."""
 MIN_IMAGES_OF_WORKER = 8
 """Of a batch, where several workers train together: batch-norm statistics of fewer are too rough."""
-TRAINED_ON_ALL = "they are scored by the winner as trained without them, the exported model was then trained on them too"
-"""Added where `final.train_on` is `all`."""
-
 if TYPE_CHECKING:
     from hpsearch.execute.nodes import Nodes
     from hpsearch.execute.resources import TrialResources
@@ -45,22 +43,18 @@ if TYPE_CHECKING:
     from hpsearch.search.fold import Study
 
 
-def val_note(views: Views, *, trained_on_all: bool) -> str:
-    """What a reader must know of the scores on the validation images."""
-    notes = [CHOSEN_ON_VAL]
-    if views != "none":
-        notes.append(f"answers are means over {len(SINGLE_VIEWS[views])} views of an image, chosen on them likewise")
-    return "; ".join([*notes, TRAINED_ON_ALL] if trained_on_all else notes)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Final:
     """What the finals of a study came to."""
 
     best: TrialState
     """The winner's trial."""
+    members: tuple[Training, ...]
+    """Fresh trainings whose answers the exported model averages; the winner's first one comes first, mostly alone."""
+    num_parameters: int
+    """Parameters of the exported model."""
     retrained: Retrained
-    """Its first fresh training."""
+    """The winner's first fresh training."""
     confirmation: Confirmation
     """What all fresh trainings say."""
     trainings: Mapping[Training, Retrained]
@@ -69,21 +63,6 @@ class Final:
     """The winner, judged as it will be used."""
     trained_on_all: bool
     """Whether the exported model has also seen the validation images and the holdout."""
-
-
-def able_trials(study: Study, log_file: Path) -> list[TrialState]:
-    """Trials that may be trained again, the best first.
-
-    Raises:
-        NoUsableTrialError: there are none; the message says why, and that `log_file` says more.
-    """
-    able = study.ranking()
-    if able:
-        return able
-    trials = study.trials.values()
-    messages = [f"trial {trial.number} {trial.outcome}: {trial.message}" for trial in trials if trial.message][:3]
-    reasons = "\n".join(messages) or "No trial reached its first rung; give more time with --minutes."
-    raise NoUsableTrialError(f"no trial of {len(trials)} can be retrained.\n{reasons}\nThe whole story is in {log_file}.")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -126,21 +105,24 @@ class Finals:
         """
         with self.phase("retraining", resources.gpus * resources.slots if resources.gpus else 0.0):
             confirmation = self._confirmed(resources, whole)
-        best = self.study.trials[confirmation.winner]
-        first = Training(trial=best.number, repeat=1)
-        export = self._export(first)
+        members = self._members(confirmation)
+        export = self._as_one([self._export(one) for one in members], ENSEMBLE)
         with self.phase("judging", whole.gpus):
             job = {"job": self._assess_job(export)}
             assessment = call_on_worker(assess, job, resources=whole, on_progress=self._show_judging, nodes=self.nodes)
         on_all = self.inputs.config.final.train_on == "all"
         if on_all:
             with self.phase("training on all images", whole.gpus):
-                export = self._trained_on_all(best, whole)
-        scores = split_result(assessment.labels_n, assessment.val_n, note=val_note(assessment.views, trained_on_all=on_all))
-        publish_export(export.resolve(), self.layout.best, views=assessment.views, val=dict(scores))
+                export = self._as_one([self._trained_on_all(one, whole) for one in members], f"{ENSEMBLE}-all")
+        note = val_note(assessment.views, len(members), trained_on_all=on_all)
+        scores = split_result(assessment.labels_n, assessment.val_n, note=note)
+        description = publish_export(export.resolve(), self.layout.best, views=assessment.views, val=dict(scores))
+        self._remove_exports(keep=members)
         return Final(
-            best=best,
-            retrained=self._done[first],
+            best=self.study.trials[confirmation.winner],
+            members=members,
+            num_parameters=description.num_parameters,
+            retrained=self._done[members[0]],
             confirmation=confirmation,
             trainings=dict(self._done),
             assessment=assessment,
@@ -195,8 +177,6 @@ class Finals:
             self._running.remove(training)
             self._done[training] = retrained
             finalists.add(training, retrained.value)
-            if training.repeat > 1:  # the model that is handed on is the first one, so that no seed is chosen
-                self.files.remove_below(self._export(training))
             self.files.fetch_below(self.layout.training(training.trial, training.repeat))
             trial = self.study.trials[training.trial]
             early = "" if trial.full_value is not None else f" after {trial.images:,} images"
@@ -221,22 +201,50 @@ class Finals:
         if not self._done:
             raise failures[-1]
 
-    def _trained_on_all(self, best: TrialState, whole: TrialResources) -> Path:
-        """Trains the winner's configuration once more, on every labelled image; returns the export."""
+    def _members(self, confirmation: Confirmation) -> tuple[Training, ...]:
+        members = chosen_members(
+            confirmation,
+            self._done,
+            has_model=lambda one: self._export(one).joinpath(MODEL_DESCRIPTION).is_file(),
+            params=lambda trial: self.study.trials[trial].params,
+            most=self.inputs.config.final.members,
+            max_parameters=self.inputs.space.limits.get("num_parameters"),
+        )
+        if len(members) > 1:
+            named = ", ".join(f"trial {one.trial} seed {one.repeat}" for one in members)
+            self.display.event(f"the model averages the answers of {len(members)} fresh trainings: {named}")
+        return members
+
+    def _as_one(self, exports: list[Path], name: str) -> Path:
+        """The one export, or that of the ensemble of several, in a directory with this name."""
+        if len(exports) == 1:
+            return exports[0]
+        directory = self.layout.retrain / name
+        write_ensemble(exports, directory / EXPORT)
+        self.files.send_below(directory)
+        return directory / EXPORT
+
+    def _remove_exports(self, keep: tuple[Training, ...]) -> None:
+        """Of further seeds that are part of nothing; the first seed's is kept, a longer study may choose it."""
+        for one in self._done:
+            if one.repeat > 1 and one not in keep:
+                self.files.remove_below(self._export(one))
+
+    def _trained_on_all(self, member: Training, whole: TrialResources) -> Path:
+        """Trains a configuration once more, on every labelled image; returns the export."""
         dataset = self.inputs.dataset
         everything = dataset.train.joined(dataset.val)
         if dataset.holdout is not None:
             everything = everything.joined(dataset.holdout)
         job = dataclasses.replace(
-            self._job(Training(trial=best.number, repeat=1)),
+            self._job(member),
             dataset=dataclasses.replace(dataset, train=everything),
             images=round(self.inputs.images_per_trial * len(everything) / len(dataset.train)),
-            directory=str((self.layout.retrain / f"trial-{best.number}-all").resolve()),
+            directory=str((self.layout.retrain / f"trial-{member.trial}-seed-{member.repeat}-all").resolve()),
         )
         if finished(job) is None:
-            workers = min(
-                self.inputs.config.final.retrain_workers, settings_from(best.params).batch_size // MIN_IMAGES_OF_WORKER
-            )
+            batch_size = settings_from(job.params).batch_size
+            workers = min(self.inputs.config.final.retrain_workers, batch_size // MIN_IMAGES_OF_WORKER)
             call = call_on_worker if workers <= 1 else functools.partial(call_on_group, num_workers=workers)
             show = functools.partial(self._show_training, None)
             call(retrain, {"job": job}, resources=whole, on_progress=show, nodes=self.nodes)

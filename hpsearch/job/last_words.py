@@ -28,8 +28,12 @@ def what_came_of_it(layout: RunLayout, result: Result) -> list[str]:
     lines = []
     best, val = result["best"], result["val"]
     if best is not None and val is not None:
-        lines += ["", f"best configuration (trial {best['trial']}, {best['num_parameters'] / 1e6:.1f} M parameters)"]
+        size = f"{best['num_parameters'] / 1e6:.1f} M parameters"
+        members = best.get("members", [])
+        lines += ["", f"best configuration (trial {best['trial']}{'' if members else f', {size}'})"]
         lines += [f"  {name} = {wording.value(value)}" for name, value in best["params"].items()]
+        if members:
+            lines += ["", f"the model averages {wording.members(members)}, {size}"]
         lines += ["", "retrained on the training images", *_scores(val)]
         if "confirmation" in result:
             lines += _confirmation(result["confirmation"])

@@ -27,7 +27,8 @@ from hpsearch.execute.session import Ending
 from hpsearch.final.assess import num_judged
 from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
-from hpsearch.job.finals import Finals, able_trials
+from hpsearch.job.able import able_trials
+from hpsearch.job.finals import Finals
 from hpsearch.job.handover import complete_export
 from hpsearch.job.inputs import cache_directory, num_cores, scanner
 from hpsearch.job.log_file import log_to
@@ -208,7 +209,8 @@ class Run:
 
     def _images_to_judge(self, device: str) -> int:
         dataset = self.inputs.dataset
-        return num_judged(len(dataset.val), len(dataset.holdout) if dataset.holdout else 0, device)
+        num_holdout = len(dataset.holdout) if dataset.holdout else 0
+        return num_judged(len(dataset.val), num_holdout, device, self.config.final.members)
 
     def _search(self, resources: TrialResources) -> Ending:
         spending = self.spending

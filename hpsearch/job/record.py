@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from hpsearch.files import write_text
-from hpsearch.job.figures import final_figures, prior_shift, write_finalists
-from hpsearch.job.finals import TRAINED_ON_ALL, val_note
+from hpsearch.job.figures import final_figures, member_results, prior_shift, write_finalists
 from hpsearch.job.last_words import last_words
 from hpsearch.job.spending import gpu_hours
+from hpsearch.job.val_note import TRAINED_ON_ALL, val_note
 from hpsearch.judge.audit_file import read_audit, write_audit
 from hpsearch.judge.audit_page import as_html
 from hpsearch.judge.scores import split_result
@@ -126,13 +126,16 @@ class Record:
         write_predictions(self._layout, answers)
         write_finalists(self._layout, final, self._inputs.config.seed)
         result = self._result("running")
-        result["best"] = BestResult(
+        best = BestResult(
             trial=final.best.number,
             params=dict(final.best.params),
             backbone=str(final.best.params["backbone"]),
-            num_parameters=final.retrained.num_parameters,
+            num_parameters=final.num_parameters,
         )
-        note = val_note(assessment.views, trained_on_all=final.trained_on_all)
+        if len(final.members) > 1:
+            best["members"] = member_results(final, self._engine.study)
+        result["best"] = best
+        note = val_note(assessment.views, len(final.members), trained_on_all=final.trained_on_all)
         result["val"] = split_result(val.labels_n, assessment.val_n, note=note)
         result["retrain"] = cast("list[RetrainRung]", final.retrained.curve)
         result.update(final_figures(final, val))

@@ -17,21 +17,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hpsearch.model.ensemble import members_of
+
 if TYPE_CHECKING:
     from hpsearch.model.detector import Detector
+    from hpsearch.model.ensemble import Ensemble
 
 
-def heat_maps(model: Detector, images_bchw: Tensor) -> Tensor | None:
-    """How much each place speaks for the answer that the model gives.
+def heat_maps(model: Detector | Ensemble, images_bchw: Tensor) -> Tensor | None:
+    """How much each place speaks for the answer that the model gives; of an ensemble, the mean of what its members say.
 
     Args:
-        model: a detector in evaluation mode.
+        model: in evaluation mode.
         images_bchw: float in [0, 1], of the side that the model sees, on its device.
 
     Returns:
         float32 in [0, 1], (b, h, w) of the images' size, each image's largest value 1 (all 0 where nothing speaks for the
         answer); None: the network has no map of features.
     """
+    maps = [found_bhw for member in members_of(model) if (found_bhw := _maps_of(member, images_bchw)) is not None]
+    return _scaled(torch.stack(maps).mean(dim=0)) if maps else None
+
+
+def _maps_of(model: Detector, images_bchw: Tensor) -> Tensor | None:
     found: list[Tensor] = []
     handles = [module.register_forward_hook(_keeper(found)) for module in _watched(model.network)]
     try:
@@ -89,6 +97,9 @@ def _as_map(features: Tensor, network: nn.Module) -> Tensor | None:
 def _heat(features_bchw: Tensor, gradient_bchw: Tensor, image_px: int) -> Tensor:
     weights_bc11 = gradient_bchw.mean(dim=(2, 3), keepdim=True)
     heat_b1hw = F.relu((weights_bc11 * features_bchw).sum(dim=1, keepdim=True)).float()
-    wide_bhw = F.interpolate(heat_b1hw, (image_px, image_px), mode="bilinear", align_corners=False)[:, 0]
+    return _scaled(F.interpolate(heat_b1hw, (image_px, image_px), mode="bilinear", align_corners=False)[:, 0])
+
+
+def _scaled(wide_bhw: Tensor) -> Tensor:
     largest_b = wide_bhw.amax(dim=(1, 2)).clamp_min(torch.finfo(torch.float32).tiny)
     return wide_bhw / largest_b[:, None, None]

@@ -56,12 +56,15 @@ def chosen_views(labels_n: NDArray[np.integer], answers: Mapping[str, NDArray[np
 
     Args:
         labels_n: 0 or 1.
-        answers: Name in `ALL_VIEWS` → P(deepfake) of each image in that view, shape (n,).
+        answers: Name in `ALL_VIEWS` → P(deepfake) of each image in that view, shape (n,); `whole` at least. Kinds that
+            need a view which is not there are not chosen.
     """
     best: Views = "none"
     plain_n = averaged(answers, "none")
     best_gain = 0.0
-    for kind in SINGLE_VIEWS:
+    for kind, names in SINGLE_VIEWS.items():
+        if not answers.keys() >= set(names):
+            continue
         answers_n = averaged(answers, kind)
         gain = auc(labels_n, answers_n) - auc(labels_n, plain_n)
         if gain > best_gain and gain > difference_error(labels_n, answers_n, plain_n):

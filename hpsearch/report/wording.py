@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -49,6 +50,14 @@ def counts(by_state: Mapping[str, int]) -> str:
 def params(given: Mapping[str, object]) -> str:
     """`backbone resnet18, lr 0.00213`."""
     return ", ".join(f"{name} {value(setting)}" for name, setting in given.items())
+
+
+def members(given: Sequence[Mapping[str, object]]) -> str:
+    """Networks of an ensemble: `4 networks: 3 fresh trainings of trial 5, 1 of trial 7`."""
+    of_trial = Counter(one["trial"] for one in given)
+    (first, count), *others = of_trial.items()
+    listed = [f"{count} fresh training{'s' if count > 1 else ''} of trial {first}"]
+    return f"{len(given)} networks: " + ", ".join([*listed, *(f"{number} of trial {trial}" for trial, number in others)])
 
 
 def printable(text: str) -> str:

@@ -49,7 +49,8 @@ def render(template: str, **views: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": wording.duration, "large": wording.large, "value": wording.value, "data_uri": data_uri}
+    environment.filters |= {name: getattr(wording, name) for name in ("duration", "large", "value", "members")}
+    environment.filters["data_uri"] = data_uri
     assets = {"css": Markup(_asset("page.css")), "script": Markup(_asset("page.js")), "plotly": Markup(get_plotlyjs())}
     return environment.get_template(template).render(**assets, **views)
 

@@ -84,6 +84,11 @@ class Augmentation:
         """Side at which images should be stored; others are resized to it first."""
         return self._geometry.store_px
 
+    @property
+    def evaluation_rule(self) -> tuple[float, ...]:
+        """Equal for two configurations whose networks are given the same pixels in evaluation."""
+        return self._geometry.evaluation_rule
+
     @torch.no_grad()
     def __call__(self, images_bchw: Tensor, first_image_number: int, seed: int) -> Tensor:
         """Augments training images.

@@ -102,6 +102,11 @@ class Geometry:
             linear_b22, centres_b2 = _kept_inside(linear_b22, centres_b2)
         return np.concatenate([linear_b22, centres_b2[:, :, None]], axis=2).astype(np.float32)
 
+    @property
+    def evaluation_rule(self) -> tuple[float, ...]:
+        """What decides how images are evaluated: the same for two geometries that show the same pixels."""
+        return (self.image_px, self.store_px, self.keeps_pixels, *self.evaluation_maps(1).ravel().tolist())
+
     def evaluation_maps(self, num_images: int) -> NDArray[np.float32]:
         """The same without randomness: the centre of the crops, and the whole image for `random_resized`."""
         half = 1.0 if self.crop_mode == "random_resized" else self._crop_px / self.store_px

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import NoUsableTrialError
-from hpsearch.job.finals import able_trials
+from hpsearch.job.able import able_trials
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.space import Space
