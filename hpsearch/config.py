@@ -173,8 +173,8 @@ class TrainConfig:
 class FinalConfig:
     """What happens after the search."""
 
-    reserve_fraction: float = 0.25
-    """Share of the time budget that the search leaves to confirming and retraining at least; in [0, 0.9]."""
+    reserve_fraction: float = 0.35
+    """Share of the budget that the search leaves to confirming and retraining, as far as these can use it; in [0, 0.9]."""
     finalists: int = 5
     """The best trials that are trained again with fresh seeds, as many as the reserve allows; 1: only the best."""
     repeats: int = 3

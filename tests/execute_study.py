@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import time
 from pathlib import Path
 
 from hpsearch.execute.checkpoints import CheckpointKeeper
@@ -18,7 +19,7 @@ from tests.execute_runners import RUNGS, CheckpointingRunner
 
 
 def main(root: Path, seconds_per_rung: float = 0.02) -> None:
-    layout = RunLayout(root)
+    layout, began = RunLayout(root), time.monotonic()
     config = EngineConfig(rungs=RUNGS, sampler="random", num_trials=18)
     engine = Engine.open(Space.from_dict({"x": {"low": 0.0, "high": 1.0}}), config, Journal(layout.journal))
     layout.trials.mkdir(exist_ok=True)
@@ -29,7 +30,7 @@ def main(root: Path, seconds_per_rung: float = 0.02) -> None:
             functools.partial(CheckpointingRunner, root, seconds_per_rung),
             resources=TrialResources(cpus=1, gpus=0, slots=2, max_slots=2),
             tune_dir=layout.tune,
-            deadline_seconds=600.0,
+            is_late=lambda: time.monotonic() > began + 600,
             silence_seconds=300.0,
             on_event=lambda event: checkpoints.sweep(event.trial) if event.kind == "rung" else None,
         )

@@ -27,13 +27,23 @@ def engine_with_one_rung(images_per_second: float = 100.0, gpus: float = 0.5) ->
     return engine
 
 
-def spending(clock: Clock, budget: BudgetConfig, *, reserve: float = 0.25, speedup: float = 1.0) -> Spending:
+def spending(
+    clock: Clock,
+    budget: BudgetConfig,
+    *,
+    reserve: float = 0.25,
+    speedup: float = 1.0,
+    max_trainings: int = 10**9,
+    slots: int = 1,
+) -> Spending:
     return Spending(
         budget=budget,
         reserve_fraction=reserve,
         images_to_retrain=3000,
         gpus=0.5,
         speedup=speedup,
+        max_trainings=max_trainings,
+        slots=slots,
         earlier_seconds=100.0,
         began=0.0,
         clock=clock,
@@ -79,11 +89,34 @@ def test_without_a_limit_nothing_is_ever_spent() -> None:
     clock.now = 1e9
     unlimited = spending(clock, BudgetConfig(trials=3))
     assert not unlimited.is_spent(engine_with_one_rung().study)
-    assert unlimited.search_deadline_seconds() is None
+    assert not unlimited.is_late(engine_with_one_rung().study)
 
 
 def test_stretches_in_flight_have_until_half_the_reserve() -> None:
-    assert spending(Clock(), BudgetConfig(minutes=10)).search_deadline_seconds() == 600.0 - 75.0 - 100.0
+    clock, engine = Clock(), engine_with_one_rung(images_per_second=1e9)
+    clock.now = 600.0 - 75.0 - 100.0 - 1.0
+    assert not spending(clock, BudgetConfig(minutes=10)).is_late(engine.study)
+    clock.now += 1.0
+    assert spending(clock, BudgetConfig(minutes=10)).is_late(engine.study)
+
+
+def test_no_more_is_reserved_than_the_finals_can_use() -> None:
+    clock, engine = Clock(), engine_with_one_rung(images_per_second=100.0)
+    each = RETRAIN_MARGIN * 3000 / 100
+    clock.now = 6000.0 - 100.0 - 2 * each - FINISHING_SECONDS - 1.0
+    four_trainings = spending(clock, BudgetConfig(minutes=100), max_trainings=4, slots=2)
+    assert not four_trainings.is_spent(engine.study)
+    clock.now += 1.0
+    assert four_trainings.is_spent(engine.study)
+    assert not four_trainings.is_late(engine.study)
+
+
+def test_no_more_gpu_hours_are_reserved_than_the_finals_can_use() -> None:
+    engine = engine_with_one_rung(images_per_second=100.0, gpus=0.5)
+    each_hours = RETRAIN_MARGIN * 3000 / 100 * 0.5 / 3600
+    budget = BudgetConfig(gpu_hours=0.5 + 3 * each_hours - 1e-6)  # half an hour is used
+    assert spending(Clock(), budget, reserve=0.9, max_trainings=3).is_spent(engine.study)
+    assert not spending(Clock(), budget, reserve=0.9, max_trainings=2).is_spent(engine.study)
 
 
 def test_a_display_gets_limits_in_its_units(tmp_path: Path) -> None:
@@ -104,10 +137,10 @@ def test_fresh_trainings_follow_from_the_reserve_in_time() -> None:
     each = RETRAIN_MARGIN * 3000 / 100
     budget = BudgetConfig(minutes=10)
     allowed = int((0.25 * 600 - FINISHING_SECONDS) / each)
-    assert spending(clock, budget).num_trainings(engine.study, slots=1) == allowed
-    assert spending(clock, budget).num_trainings(engine.study, slots=4) == 4 * allowed
+    assert spending(clock, budget).num_trainings(engine.study) == allowed
+    assert spending(clock, budget, slots=4).num_trainings(engine.study) == 4 * allowed
     clock.now = 600.0 - 100.0 - FINISHING_SECONDS - each
-    assert spending(clock, budget).num_trainings(engine.study, slots=1) == 1
+    assert spending(clock, budget).num_trainings(engine.study) == 1
     assert spending(clock, budget).may_start(engine.study)
     clock.now += 1.0
     assert not spending(clock, budget).may_start(engine.study)
@@ -117,13 +150,13 @@ def test_fresh_trainings_follow_from_the_reserve_in_gpu_hours() -> None:
     engine = engine_with_one_rung(images_per_second=100.0, gpus=0.5)
     each_hours = RETRAIN_MARGIN * 3000 / 100 * 0.5 / 3600
     budget = BudgetConfig(gpu_hours=2.0)
-    assert spending(Clock(), budget).num_trainings(engine.study, slots=1) == int(0.25 * 2.0 / each_hours)
+    assert spending(Clock(), budget).num_trainings(engine.study) == int(0.25 * 2.0 / each_hours)
 
 
 def test_without_a_limit_in_time_they_are_a_share_of_the_images() -> None:
     engine = engine_with_one_rung()
-    assert spending(Clock(), BudgetConfig(trials=3), reserve=0.75).num_trainings(engine.study, slots=1) == 3 * 1000 // 3000
-    assert spending(Clock(), BudgetConfig(trials=3), reserve=0.9).num_trainings(engine.study, slots=1) == 3
+    assert spending(Clock(), BudgetConfig(trials=3), reserve=0.75).num_trainings(engine.study) == 3 * 1000 // 3000
+    assert spending(Clock(), BudgetConfig(trials=3), reserve=0.9).num_trainings(engine.study) == 3
 
 
 def test_judging_many_images_needs_a_larger_reserve() -> None:

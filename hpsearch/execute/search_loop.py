@@ -120,7 +120,7 @@ def run_search(
     resources: TrialResources,
     tune_dir: Path,
     should_stop: Callable[[], bool] = lambda: False,
-    deadline_seconds: float | None = None,
+    is_late: Callable[[], bool] = lambda: False,
     silence_seconds: float = math.inf,
     on_event: Callable[[SearchEvent], None] = lambda event: None,
     nodes: Nodes | None = None,
@@ -133,7 +133,7 @@ def run_search(
         resources: what each trial gets, and how many run at a time.
         tune_dir: where Tune writes for itself; removable.
         should_stop: asked often; True: no new stretches, those in flight go on to their next rung.
-        deadline_seconds: from now; then stretches in flight are stopped.
+        is_late: asked often; True: stretches in flight are stopped too.
         silence_seconds: a trial that gives no sign of life for so long is taken for hanging: its process is ended.
         on_event: told what happens, in this process.
         nodes: which nodes may begin a stretch; None: all but those that were given notice.
@@ -141,9 +141,7 @@ def run_search(
     Raises:
         HpsearchError: the search as a whole cannot go on: storage, cluster, or a runner that cannot be made.
     """
-    session = SearchSession(
-        engine, num_slots=resources.slots, should_stop=should_stop, deadline_seconds=deadline_seconds, on_event=on_event
-    )
+    session = SearchSession(engine, num_slots=resources.slots, should_stop=should_stop, is_late=is_late, on_event=on_event)
     nodes = nodes or Nodes()
     with catch_interrupts() as interrupt, contextlib.closing(ProgressReader()) as reader:
         try:

@@ -87,15 +87,15 @@ class SearchSession:
         *,
         num_slots: int,
         should_stop: Callable[[], bool] = lambda: False,
-        deadline_seconds: float | None = None,
+        is_late: Callable[[], bool] = lambda: False,
         on_event: Callable[[SearchEvent], None] = lambda event: None,
     ) -> None:
-        """A session with slots 0 … num_slots − 1; `deadline_seconds` counts from now."""
+        """A session with slots 0 … num_slots − 1; `should_stop` and `is_late` are asked often, see `run_search`."""
         self.engine = engine
         self.num_slots = num_slots
         self.error: BaseException | None = None
         self._should_stop = should_stop
-        self._deadline = math.inf if deadline_seconds is None else time.monotonic() + deadline_seconds
+        self._is_late = is_late
         self._on_event = on_event
         self._live: dict[str, _Live] = {}
         self._ending: Ending | None = None
@@ -132,7 +132,7 @@ class SearchSession:
         """Looks at the clock and asks the caller whether to stop."""
         if self._ending is Ending.INTERRUPTED:
             return
-        if time.monotonic() >= self._deadline:
+        if self._guarded(self._is_late, False):
             self._ending = Ending.DEADLINE if self._live else self._ending or Ending.BUDGET
         elif self._ending is None and self._guarded(self._should_stop, False):
             self._ending = Ending.BUDGET

@@ -8,7 +8,7 @@ Legend: n images of a set.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from hpsearch.data.training_data import open_training_data
 from hpsearch.final.scorer import Scorer
 from hpsearch.judge.objectives import auc
 from hpsearch.judge.robustness import DEGRADATIONS
-from hpsearch.judge.views import ALL_VIEWS, SINGLE_VIEWS, WHOLE, Views, chosen_views
+from hpsearch.judge.views import ALL_VIEWS, SINGLE_VIEWS, WHOLE, Views, averaged, chosen_views
 from hpsearch.model.ensemble import members_of
 from hpsearch.run_files import RunFiles, SharedFiles
 
@@ -94,10 +94,13 @@ def assess(job: AssessJob) -> Generator[dict[str, int], None, Assessment]:
     most = MAX_IMAGES[scorer.device.partition(":")[0]]
     total = len(DEGRADATIONS) + 3
     yield {"done": 0, "total": total}
-    views = job.views if job.views != "auto" else _views(scorer, drawn(data.val, most), views_tried(num_members))
+    tried, answers = drawn(data.val, most), {}
+    if job.views == "auto":
+        answers = {name: scorer.score_set(tried, views=(name,)) for name in views_tried(num_members)}
+    views = chosen_views(tried.labels_n, answers) if job.views == "auto" else job.views
     names = SINGLE_VIEWS[views]
     yield {"done": 1, "total": total}
-    val_n = scorer.score_set(data.val, views=names)
+    val_n = averaged(answers, views) if answers and tried is data.val else scorer.score_set(data.val, views=names)
     few = drawn(data.val, most // num_members)
     holdout_n = None if data.holdout is None else scorer.score_set(data.holdout, views=names)
     yield {"done": 2, "total": total}
@@ -124,7 +127,8 @@ def views_tried(num_members: int) -> tuple[str, ...]:
 def num_judged(num_val: int, num_holdout: int, device: str, num_members: int) -> int:
     """Images that the networks of a model see in `assess` at most, views and degradations counted."""
     few = min(num_val, MAX_IMAGES[device])
-    seen = num_members * len(views_tried(num_members)) * (few + num_val + num_holdout)
+    again = num_val if num_val > few else 0
+    seen = num_members * len(views_tried(num_members)) * (few + again + num_holdout)
     return seen + (1 + len(DEGRADATIONS)) * few
 
 
@@ -134,7 +138,3 @@ def drawn(images: LabelledImages, most: int) -> LabelledImages:
         return images
     rows = np.sort(np.random.default_rng(0).permutation(len(images))[:most])
     return dataclasses.replace(images, labels_n=images.labels_n[rows], indices_n=images.indices_n[rows], parts=None)
-
-
-def _views(scorer: Scorer, images: LabelledImages, tried: Sequence[str]) -> Views:
-    return chosen_views(images.labels_n, {name: scorer.score_set(images, views=(name,)) for name in tried})

@@ -132,7 +132,7 @@ class Finals:
     def _confirmed(self, resources: TrialResources, whole: TrialResources) -> Confirmation:
         config = self.inputs.config
         able = self.able
-        affordable = self.spending.num_trainings(self.study, resources.slots)
+        affordable = self.spending.num_trainings(self.study)
         known = self._known(able[: config.final.finalists])
         ranks = {trial.number: rank for rank, trial in enumerate(able, start=1)}
         num = max([num_finalists(affordable, len(able), config.final.finalists), *(ranks[one.trial] for one in known)])

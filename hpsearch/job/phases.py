@@ -204,6 +204,8 @@ class Run:
             speedup=max(1.0, CORE_EFFICIENCY * whole.cpus / resources.cpus) if resources.gpus == 0 else 1.0,
             earlier_seconds=self.earlier_seconds,
             began=self.began,
+            max_trainings=self.config.final.finalists * self.config.final.repeats,
+            slots=resources.slots,
             images_to_judge=self._images_to_judge("cuda" if resources.gpus else "cpu"),
         )
 
@@ -232,7 +234,7 @@ class Run:
             resources=resources,
             tune_dir=self.layout.tune,
             should_stop=lambda: spending.is_spent(study),
-            deadline_seconds=spending.search_deadline_seconds(),
+            is_late=lambda: spending.is_late(study),
             silence_seconds=60 * self.config.resources.silence_minutes,
             on_event=watch,
             nodes=self.nodes,

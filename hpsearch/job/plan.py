@@ -175,13 +175,16 @@ def _study_lines(inputs: Inputs, costs: list[BackboneCost], num_slots: int, gpus
 
 
 def _num_trials(inputs: Inputs, speed: float, num_slots: int, gpus: float, retrain_seconds: float) -> int:
-    """How many trials the budgets allow."""
-    budget, reserve = inputs.config.budget, inputs.config.final.reserve_fraction
+    """How many trials the budgets allow, see `Spending.is_spent`."""
+    budget, final = inputs.config.budget, inputs.config.final
+    most, each = final.finalists * final.repeats, RETRAIN_MARGIN * inputs.rungs[-1] / speed
     limits = []
     if budget.minutes is not None:
-        limits.append(budget.minutes * 60 - max(reserve * budget.minutes * 60, retrain_seconds))
+        finals = min(final.reserve_fraction * budget.minutes * 60, math.ceil(most / num_slots) * each + FINISHING_SECONDS)
+        limits.append(budget.minutes * 60 - max(finals, retrain_seconds))
     if budget.gpu_hours is not None and gpus:
-        hours = budget.gpu_hours - max(reserve * budget.gpu_hours, retrain_seconds * gpus / 3600)
+        finals = min(final.reserve_fraction * budget.gpu_hours, most * each * gpus / 3600)
+        hours = budget.gpu_hours - max(finals, retrain_seconds * gpus / 3600)
         limits.append(hours * 3600 / gpus / num_slots)
     by_time = num_trials_in(min(limits) * speed * num_slots, inputs.rungs, inputs.config.search.eta) if limits else None
     counts = [count for count in (by_time, budget.trials) if count is not None]

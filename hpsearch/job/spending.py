@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Spending:
     budget: BudgetConfig
     """What may be used."""
     reserve_fraction: float
-    """Share of it that is left to finalists and retraining at least."""
+    """Share of it that is left to finalists and retraining, as far as they can use it."""
     images_to_retrain: int
     """Images of the retraining."""
     gpus: float
@@ -84,6 +85,10 @@ class Spending:
     """Wall seconds of earlier runs of this study."""
     began: float
     """When this command began, on `clock`."""
+    max_trainings: int
+    """Fresh trainings that the finals could use at most."""
+    slots: int
+    """Of them at a time."""
     images_to_judge: int = 0
     """Images that the winner is judged by."""
     clock: Callable[[], float] = time.monotonic
@@ -98,8 +103,8 @@ class Spending:
         speed = best.metrics[best.images].get("images_per_second") if best is not None else None
         return RETRAIN_MARGIN * self.images_to_retrain / (speed * self.speedup) if speed else 0.0
 
-    def num_trainings(self, study: Study, slots: int) -> int:
-        """Fresh trainings that the reserve allows, `slots` at a time; the first one is done even where it is 0.
+    def num_trainings(self, study: Study) -> int:
+        """Fresh trainings that the reserve allows; the first one is done even where it is 0.
 
         With a limit in time the reserve is that share of it, whatever the search has left over; without any limit it is
         that share of what search and trainings see together.
@@ -109,7 +114,7 @@ class Spending:
         if self.budget.minutes is not None and seconds_each:
             reserve = self.reserve_fraction * self.budget.minutes * 60
             left = min(reserve, self.budget.minutes * 60 - self.seconds) - self._finishing_seconds(study)
-            counts.append(slots * int(max(0.0, left) / seconds_each))
+            counts.append(self.slots * int(max(0.0, left) / seconds_each))
         if self.budget.gpu_hours is not None and self.gpus and seconds_each:
             reserve_hours = self.reserve_fraction * self.budget.gpu_hours
             left_hours = min(reserve_hours, self.budget.gpu_hours - gpu_hours(study))
@@ -136,20 +141,29 @@ class Spending:
         return FINISHING_SECONDS + (self.images_to_judge / (FORWARD_SPEEDUP * speed * self.speedup) if speed else 0.0)
 
     def is_spent(self, study: Study) -> bool:
-        """Whether the search has to end, so that the retraining fits into what is left."""
-        retrain = self.retrain_seconds(study.best())
-        if self.budget.minutes is not None:
-            reserve = max(self.reserve_fraction * self.budget.minutes * 60, retrain + self._finishing_seconds(study))
-            if self.seconds >= self.budget.minutes * 60 - reserve:
-                return True
+        """Whether the search has to end, so that confirming and retraining fit into what is left."""
+        if self.budget.minutes is not None and self.seconds >= self.budget.minutes * 60 - self._reserve_seconds(study):
+            return True
         if self.budget.gpu_hours is not None:
-            reserve = max(self.reserve_fraction * self.budget.gpu_hours, retrain * self.gpus / 3600)
-            return gpu_hours(study) >= self.budget.gpu_hours - reserve
+            retrain_hours = self.retrain_seconds(study.best()) * self.gpus / 3600
+            wanted = self.reserve_fraction * self.budget.gpu_hours
+            reserve = max(min(wanted, self.max_trainings * self._training_seconds(study) * self.gpus / 3600), retrain_hours)
+            return gpu_hours(study) >= self.budget.gpu_hours - (reserve or wanted)
         return False
 
-    def search_deadline_seconds(self) -> float | None:
-        """Seconds from now at which stretches in flight must stop; None: no limit in time."""
+    def is_late(self, study: Study) -> bool:
+        """Whether pieces in training must stop too: half the reserve is over."""
         if self.budget.minutes is None:
-            return None
-        reserve = self.reserve_fraction * self.budget.minutes * 60
-        return max(0.0, self.budget.minutes * 60 - reserve / 2 - self.seconds)
+            return False
+        return self.seconds >= self.budget.minutes * 60 - self._reserve_seconds(study) / 2
+
+    def _reserve_seconds(self, study: Study) -> float:
+        """What the search leaves: the share that was asked for, but no more than all trainings of the finals could use."""
+        assert self.budget.minutes is not None
+        wanted = self.reserve_fraction * self.budget.minutes * 60
+        each = self._training_seconds(study)
+        if not each:
+            return wanted
+        rounds = math.ceil(self.max_trainings / self.slots)
+        finishing = self._finishing_seconds(study)
+        return max(min(wanted, rounds * each + finishing), self.retrain_seconds(study.best()) + finishing)
