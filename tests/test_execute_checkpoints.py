@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.execute.checkpoints import CheckpointKeeper, max_checkpoints, resumable_trials
+from hpsearch.execute.checkpoints import MAX_WAITING_PER_RUNG, CheckpointKeeper, resumable_trials
 from hpsearch.layout import RunLayout
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
@@ -109,7 +109,8 @@ def test_study_of_200_trials_stays_within_the_bound_and_no_promoted_trial_misses
 
     simulate(Watched(), evaluate, num_workers=num_slots, seconds_per_image=lambda params: params["pace"])
     assert len(engine.study.trials) == 200
-    assert 10 < max(held) <= max_checkpoints(len(RUNGS), num_slots)
+    of_waiting, of_running_and_best = MAX_WAITING_PER_RUNG * (len(RUNGS) - 1), 2 * num_slots + 1
+    assert 10 < max(held) <= of_waiting + of_running_and_best
 
 
 def test_sweep_at_the_start_of_a_run_deletes_what_earlier_runs_left(tmp_path: Path) -> None:

@@ -273,6 +273,7 @@ def test_status_tells_the_rank_correlation_between_rungs(study: Study) -> None:
     target = console(terminal=False)
     target.print(status_group("demo", "searching", moment_of(study, budget=BUDGET)))
     assert "ρ with top" in written(target)
+    assert "rank correlation of the values there" in written(target)
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,15 @@ def test_the_finals_are_told_where_there_are_any(layout: RunLayout, content: Pag
     assert "Optimism" not in page
 
 
+def test_the_networks_of_an_ensemble_are_told(content: PageContent) -> None:
+    assert content.result is not None
+    assert content.result["best"] is not None
+    members = [{"trial": trial, "repeat": 1, "backbone": "resnet18", "value": 0.8} for trial in (3, 5)]
+    result = {**content.result, "best": {**content.result["best"], "members": members}}
+    page = render_page(dataclasses.replace(content, result=cast("Any", result)))
+    assert "2 networks: 1 fresh training of trial 3, 1 of trial 5" in page
+
+
 def test_findings_of_the_audit_are_told_with_their_examples_while_the_run_goes_on(tmp_path: Path) -> None:
     layout = make_run(tmp_path / "going", 12, stop_after=3)
     assert 'id="images"' not in render_page(content_of(layout, run_events(layout)))

@@ -14,11 +14,6 @@ starts again from 0 images, which costs its earlier rungs once more.
 """
 
 
-def max_checkpoints(num_rungs: int, num_slots: int) -> int:
-    """The most checkpoints that a study holds: those waiting, running, cut short by one restart, and the best."""
-    return MAX_WAITING_PER_RUNG * (num_rungs - 1) + 2 * num_slots + 1
-
-
 def resumable_trials(study: Study, max_waiting_per_rung: int = MAX_WAITING_PER_RUNG) -> set[int]:
     """Trials whose checkpoint may still be of use.
 

@@ -18,7 +18,10 @@ def last_words(layout: RunLayout, result: Result) -> str:
     """Several lines, for a terminal."""
     is_done = result["status"] == "done"
     counts = {WORDS_WHEN_DONE.get(name, name) if is_done else name: count for name, count in result["trials"].items()}
-    lines = [f"{result['status']}: {wording.counts(counts)}, {result['images_trained']:,} images trained"]
+    in_finals = result["confirmation"]["images"] if "confirmation" in result else 0
+    was_given = 0 < in_finals == result["images_trained"]  # nothing was searched
+    what = "the given configuration" if was_given else wording.counts(counts)
+    lines = [f"{result['status']}: {what}, {result['images_trained']:,} images trained"]
     lines += what_came_of_it(layout, result)
     return "\n".join(lines if is_done else [*lines, "", "The same command continues this study from here."])
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import StorageError
 from hpsearch.job.best_answers import show_answers
 from hpsearch.job.spending import budget_use
+from hpsearch.report.facts import objective_of
 from hpsearch.report.moment import TrialProgress
 from hpsearch.report.tables import write_trials
 from hpsearch.search.types import Outcome
@@ -112,7 +113,8 @@ class Watch:
     def _announce_best(self, event: SearchEvent) -> None:
         if event.value is not None and event.value > self.best_value:
             self.best_value = event.value
-            self.display.event(f"trial {event.trial}: best so far {event.value:.4f} at {event.images:,} images")
+            best = f"best {objective_of(self.engine.study)} so far {event.value:.4f} at {event.images:,} images"
+            self.display.event(f"trial {event.trial}: {best}")
             self._view(lambda: show_answers(self.layout, event.trial, self.val, self.tensorboard))
 
 

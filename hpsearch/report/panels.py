@@ -75,6 +75,9 @@ def rung_table(summary: StudySummary, *, with_correlation: bool = False) -> Tabl
     titles = ["images", "reached", "promoted", "best", "median", *(["ρ with top"] if with_correlation else [])]
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
+    if with_correlation:
+        table.caption = "ρ with top: rank correlation of the values there with those of the same trials at the top rung"
+        table.caption_justify = "left"
     for number, rung in enumerate(summary.rungs, start=1):
         top = number == len(summary.rungs)
         cells = [str(number), f"{rung.images:,}", f"{rung.num_reached:,}", "" if top else f"{rung.num_promoted:,}"]
