@@ -103,7 +103,7 @@ def test_stretches_in_flight_have_until_half_the_reserve() -> None:
 def test_no_more_is_reserved_than_the_finals_can_use() -> None:
     clock, engine = Clock(), engine_with_one_rung(images_per_second=100.0)
     each = RETRAIN_MARGIN * 3000 / 100
-    clock.now = 6000.0 - 100.0 - 2 * each - FINISHING_SECONDS - 1.0
+    clock.now = 6000.0 - 100.0 - 3 * each - FINISHING_SECONDS - 1.0
     four_trainings = spending(clock, BudgetConfig(minutes=100), max_trainings=4, slots=2)
     assert not four_trainings.is_spent(engine.study)
     clock.now += 1.0
@@ -111,10 +111,22 @@ def test_no_more_is_reserved_than_the_finals_can_use() -> None:
     assert not four_trainings.is_late(engine.study)
 
 
+@pytest.mark.parametrize("slots", [1, 4, 15, 64])
+def test_what_is_reserved_holds_all_trainings_of_the_finals_once_the_pieces_in_flight_have_ended(slots: int) -> None:
+    clock, engine = Clock(), engine_with_one_rung(images_per_second=100.0)
+    each = RETRAIN_MARGIN * 3000 / 100
+    spent = spending(clock, BudgetConfig(minutes=100), max_trainings=15, slots=slots)
+    while not spent.is_spent(engine.study):
+        clock.now += 1.0
+    clock.now += 2 / 3 * each
+    assert spent.num_trainings(engine.study) >= 15
+    assert spent.may_start(engine.study)
+
+
 def test_no_more_gpu_hours_are_reserved_than_the_finals_can_use() -> None:
     engine = engine_with_one_rung(images_per_second=100.0, gpus=0.5)
     each_hours = RETRAIN_MARGIN * 3000 / 100 * 0.5 / 3600
-    budget = BudgetConfig(gpu_hours=0.5 + 3 * each_hours - 1e-6)  # half an hour is used
+    budget = BudgetConfig(gpu_hours=0.5 + 4 * each_hours - 1e-6)  # half an hour is used
     assert spending(Clock(), budget, reserve=0.9, max_trainings=3).is_spent(engine.study)
     assert not spending(Clock(), budget, reserve=0.9, max_trainings=2).is_spent(engine.study)
 

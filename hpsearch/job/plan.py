@@ -170,7 +170,7 @@ def _study_lines(inputs: Inputs, costs: list[BackboneCost], num_slots: int, gpus
         f"time    about {wording.duration(search)} to search and {wording.duration(retrain)} to retrain{gpu_hours};",
         f"        at {speed:,.0f} images/s a trial, evaluation and start-up not counted",
         f"disk    up to {wording.size(largest * BYTES_OF_A_PARAMETER)} a checkpoint, "
-        f"{wording.size(largest * 4)} for the exported model",
+        f"{wording.size(largest * 4)} for each network of the exported model",
     ]
 
 
@@ -180,10 +180,11 @@ def _num_trials(inputs: Inputs, speed: float, num_slots: int, gpus: float, retra
     most, each = final.finalists * final.repeats, RETRAIN_MARGIN * inputs.rungs[-1] / speed
     limits = []
     if budget.minutes is not None:
-        finals = min(final.reserve_fraction * budget.minutes * 60, math.ceil(most / num_slots) * each + FINISHING_SECONDS)
+        rounds = 1 + math.ceil(most / num_slots)
+        finals = min(final.reserve_fraction * budget.minutes * 60, rounds * each + FINISHING_SECONDS)
         limits.append(budget.minutes * 60 - max(finals, retrain_seconds))
     if budget.gpu_hours is not None and gpus:
-        finals = min(final.reserve_fraction * budget.gpu_hours, most * each * gpus / 3600)
+        finals = min(final.reserve_fraction * budget.gpu_hours, (most + num_slots) * each * gpus / 3600)
         hours = budget.gpu_hours - max(finals, retrain_seconds * gpus / 3600)
         limits.append(hours * 3600 / gpus / num_slots)
     by_time = num_trials_in(min(limits) * speed * num_slots, inputs.rungs, inputs.config.search.eta) if limits else None

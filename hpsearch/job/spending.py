@@ -109,11 +109,12 @@ class Spending:
         With a limit in time the reserve is that share of it, whatever the search has left over; without any limit it is
         that share of what search and trainings see together.
         """
-        seconds_each = self._training_seconds(study)
+        best = study.best()
+        seconds_each = self._training_seconds(best)
         counts = []
         if self.budget.minutes is not None and seconds_each:
             reserve = self.reserve_fraction * self.budget.minutes * 60
-            left = min(reserve, self.budget.minutes * 60 - self.seconds) - self._finishing_seconds(study)
+            left = min(reserve, self.budget.minutes * 60 - self.seconds) - self._finishing_seconds(best)
             counts.append(self.slots * int(max(0.0, left) / seconds_each))
         if self.budget.gpu_hours is not None and self.gpus and seconds_each:
             reserve_hours = self.reserve_fraction * self.budget.gpu_hours
@@ -123,47 +124,50 @@ class Spending:
 
     def may_start(self, study: Study) -> bool:
         """Whether one more training, with a trial's resources, ends within the limits."""
-        seconds = self._training_seconds(study)
+        best = study.best()
+        seconds = self._training_seconds(best)
         in_time = (
-            self.budget.minutes is None or self.seconds + seconds + self._finishing_seconds(study) <= self.budget.minutes * 60
+            self.budget.minutes is None or self.seconds + seconds + self._finishing_seconds(best) <= self.budget.minutes * 60
         )
         hours = gpu_hours(study) + seconds * self.gpus / 3600
         return in_time and (self.budget.gpu_hours is None or hours <= self.budget.gpu_hours)
 
-    def _training_seconds(self, study: Study) -> float:
-        """Of one fresh training with a trial's resources."""
-        return self.retrain_seconds(study.best()) * self.speedup
-
-    def _finishing_seconds(self, study: Study) -> float:
-        """Judging, export, prediction and report."""
-        best = study.best()
-        speed = best.metrics[best.images].get("images_per_second") if best is not None else None
-        return FINISHING_SECONDS + (self.images_to_judge / (FORWARD_SPEEDUP * speed * self.speedup) if speed else 0.0)
-
     def is_spent(self, study: Study) -> bool:
         """Whether the search has to end, so that confirming and retraining fit into what is left."""
-        if self.budget.minutes is not None and self.seconds >= self.budget.minutes * 60 - self._reserve_seconds(study):
+        best = study.best()
+        if self.budget.minutes is not None and self.seconds >= self.budget.minutes * 60 - self._reserve_seconds(best):
             return True
         if self.budget.gpu_hours is not None:
-            retrain_hours = self.retrain_seconds(study.best()) * self.gpus / 3600
+            each_hours = self._training_seconds(best) * self.gpus / 3600
             wanted = self.reserve_fraction * self.budget.gpu_hours
-            reserve = max(min(wanted, self.max_trainings * self._training_seconds(study) * self.gpus / 3600), retrain_hours)
-            return gpu_hours(study) >= self.budget.gpu_hours - (reserve or wanted)
+            # Those in flight still spend less than a training each.
+            usable = min(wanted, (self.max_trainings + self.slots) * each_hours) if each_hours else wanted
+            reserve = max(usable, self.retrain_seconds(best) * self.gpus / 3600)
+            return gpu_hours(study) >= self.budget.gpu_hours - reserve
         return False
 
     def is_late(self, study: Study) -> bool:
         """Whether pieces in training must stop too: half the reserve is over."""
         if self.budget.minutes is None:
             return False
-        return self.seconds >= self.budget.minutes * 60 - self._reserve_seconds(study) / 2
+        return self.seconds >= self.budget.minutes * 60 - self._reserve_seconds(study.best()) / 2
 
-    def _reserve_seconds(self, study: Study) -> float:
+    def _training_seconds(self, best: TrialState | None) -> float:
+        """Of one fresh training with a trial's resources."""
+        return self.retrain_seconds(best) * self.speedup
+
+    def _finishing_seconds(self, best: TrialState | None) -> float:
+        """Judging, export, prediction and report."""
+        speed = best.metrics[best.images].get("images_per_second") if best is not None else None
+        return FINISHING_SECONDS + (self.images_to_judge / (FORWARD_SPEEDUP * speed * self.speedup) if speed else 0.0)
+
+    def _reserve_seconds(self, best: TrialState | None) -> float:
         """What the search leaves: the share that was asked for, but no more than all trainings of the finals could use."""
         assert self.budget.minutes is not None
         wanted = self.reserve_fraction * self.budget.minutes * 60
-        each = self._training_seconds(study)
+        each = self._training_seconds(best)
         if not each:
             return wanted
-        rounds = math.ceil(self.max_trainings / self.slots)
-        finishing = self._finishing_seconds(study)
-        return max(min(wanted, rounds * each + finishing), self.retrain_seconds(study.best()) + finishing)
+        rounds = 1 + math.ceil(self.max_trainings / self.slots)  # one for the pieces in flight, which are shorter
+        finishing = self._finishing_seconds(best)
+        return max(min(wanted, rounds * each + finishing), self.retrain_seconds(best) + finishing)
