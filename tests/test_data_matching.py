@@ -47,8 +47,8 @@ def test_every_image_has_a_partner(num_real: int, num_deepfakes: int) -> None:
     pairs_p2 = matched_pairs(matching.thumbs_of(labelled(images, labels_n)), labels_n)
     assert set(pairs_p2[:, 0]) == set(range(num_real))
     assert set(pairs_p2[:, 1]) == set(range(num_real, len(labels_n)))
-    most = np.bincount(pairs_p2[:, 0]).max()
-    assert most == -(-num_deepfakes // num_real)
+    fewer, more = sorted((num_real, num_deepfakes))
+    assert np.bincount(pairs_p2[:, int(num_deepfakes < num_real)]).max() == -(-more // fewer)
 
 
 def test_blank_images_are_matched_too() -> None:
@@ -62,7 +62,7 @@ def test_a_matching_is_kept_beside_the_pixels_and_read_again(tmp_path: Path, mon
     np.save(tmp_path / "pixels.npy", images)
     mapped = np.load(tmp_path / "pixels.npy", mmap_mode="r")
     first = matching_of(labelled(mapped, labels_n))
-    assert [file.name.split("-")[0] for file in tmp_path.glob("matching-*")] == ["matching"]
+    assert [file.name.split("-")[0] for file in tmp_path.glob("matching-*.npy")] == ["matching"]
     monkeypatch.setattr(matching, "matched_pairs", pytest.fail)
     again = matching_of(labelled(mapped, labels_n))
     assert np.array_equal(first.deepfakes_d, again.deepfakes_d)
@@ -103,6 +103,15 @@ def test_with_balancing_other_deepfakes_come_with_each_pass() -> None:
     order, _ = order_of(20, 4, balance=1.0)
     assert len(set(order.positions(0, 40).tolist())) == 40
     assert len(set(order.positions(0, 160).tolist())) == 100
+
+
+def test_where_real_images_are_the_majority_no_deepfake_comes_far_oftener_than_another() -> None:
+    labels_n = np.array([0] * 60 + [1] * 20)
+    images = np.random.default_rng(0).integers(0, 256, (80, 16, 16, 3), dtype=np.uint8)
+    order = MatchedOrder(labels_n, matching_of(labelled(images, labels_n)), seed=0, balance=0.0)
+    counts = np.bincount(order.positions(0, 800), minlength=80)
+    assert set(counts[:60]) == {10}
+    assert counts[60:].max() <= 3 * counts[60:].min()
 
 
 def test_another_seed_is_another_order() -> None:

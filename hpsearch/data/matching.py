@@ -1,9 +1,9 @@
 """Which deepfakes resemble which real image most, so that training can show them side by side.
 
-Images are compared as grey pictures of `THUMB_PX`, by correlation. Every deepfake is given to one real image, none of which
-gets more than its share, so that the correlations are largest in sum (a linear assignment). Since that takes the cube of the
-number of images, both classes are halved first, at their medians along the direction in which all pictures differ most,
-until `MAX_BLOCK` images are left.
+Images are compared as grey pictures of `THUMB_PX`, by correlation. Every image of the larger class is given to one of the
+smaller, none of which gets more than its share, so that the correlations are largest in sum (a linear assignment). Since that
+takes the cube of the number of images, both classes are halved first, at their medians along the direction in which all
+pictures differ most, until `MAX_BLOCK` images are left.
 
 Legend: `n` images of the set, `m` real ones, `d` deepfakes, `z` pixels of a picture.
 """
@@ -11,7 +11,6 @@ Legend: `n` images of the set, `m` real ones, `d` deepfakes, `z` pixels of a pic
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from hpsearch.data.cache_lock import only_one_builder
 from hpsearch.data.dataset import DEEPFAKE, REAL
-from hpsearch.files import replacing
+from hpsearch.data.kept import keeping
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,6 @@ MAX_BLOCK = 4096
 RULE = "matching 1"
 """Names what is computed; another name for another rule leaves what was kept unread."""
 _IMAGES_AT_ONCE = 256
-_log = logging.getLogger(__name__)
 _known: WeakKeyDictionary[LabelledImages, Matching] = WeakKeyDictionary()
 
 
@@ -68,16 +67,12 @@ def _kept(images: LabelledImages) -> NDArray[np.int64]:
         return matched_pairs(thumbs_of(images), images.labels_n)
     content = hashlib.blake2b(RULE.encode() + images.indices_n.tobytes() + images.labels_n.tobytes(), digest_size=8)
     file = Path(pixels).parent / f"matching-{content.hexdigest()}.npy"
-    try:
-        return np.asarray(np.load(file), dtype=np.int64)
-    except (OSError, ValueError):
-        pairs_p2 = matched_pairs(thumbs_of(images), images.labels_n)
-    try:
-        with replacing(file) as partial, partial.open("wb") as stream:
-            np.save(stream, pairs_p2)
-    except OSError as error:
-        _log.warning("%s cannot be written (%s); it is computed again by each process", file, error.strerror)
-    return pairs_p2
+    with only_one_builder(file, 0, None):
+        if not file.is_file():
+            pairs_p2 = matched_pairs(thumbs_of(images), images.labels_n)
+            with keeping(file) as stream:
+                np.save(stream, pairs_p2)
+    return np.asarray(np.load(file), dtype=np.int64)
 
 
 def thumbs_of(images: LabelledImages) -> NDArray[np.float32]:
@@ -125,15 +120,15 @@ def _half(rows: NDArray[np.int64], along: NDArray[np.float32], half: int) -> NDA
 
 
 def _assigned(thumbs_nz: NDArray[np.float32], real: NDArray[np.int64], deepfakes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pairs of a block: of the class with fewer images each gets its share of the other."""
     from scipy.optimize import linear_sum_assignment
 
+    if len(real) > len(deepfakes):
+        return _assigned(thumbs_nz, deepfakes, real)[:, ::-1]
     share = -(-len(deepfakes) // len(real))
     likeness_dm = thumbs_nz[deepfakes] @ thumbs_nz[real].T
-    if len(real) == 1:
-        chosen_d, chosen_m = np.arange(len(deepfakes)), np.zeros(len(deepfakes), dtype=np.int64)
-    else:
-        chosen_d, columns = linear_sum_assignment(np.repeat(likeness_dm, share, axis=1), maximize=True)
-        chosen_m = columns // share
+    chosen_d, columns = linear_sum_assignment(np.repeat(likeness_dm, share, axis=1), maximize=True)
+    chosen_m = columns // share
     alone_m = np.setdiff1d(np.arange(len(real)), chosen_m)
     nearest_d = likeness_dm[:, alone_m].argmax(axis=0)
     return np.column_stack([real[np.r_[chosen_m, alone_m]], deepfakes[np.r_[chosen_d, nearest_d]]])

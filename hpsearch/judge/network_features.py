@@ -17,9 +17,9 @@ import numpy as np
 
 from hpsearch.data.cache import Progress, address
 from hpsearch.data.decode import UnreadableImageError, decode
+from hpsearch.data.kept import keeping
 from hpsearch.data.processes import map_in_processes
 from hpsearch.errors import InputError
-from hpsearch.judge.kept import keeping
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.data.cache import Progress, address
+from hpsearch.data.kept import keeping
 from hpsearch.data.processes import map_in_processes
-from hpsearch.judge.kept import keeping
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
