@@ -31,7 +31,8 @@ def parser() -> Parser:
     add(
         "--data",
         metavar="DIR",
-        help="labelled images: the competition's layout, real/ and fake/, or a CSV; default: a sample set",
+        help="labelled images: the competition's layout, real/ and fake/, or a CSV; also s3://BUCKET/PREFIX, or driver://DIR "
+        "for a cluster that does not see DIR; default: a sample set",
     )
     add("--space", metavar="FILE", help="what is searched: a path or the name of a shipped space; default: quickstart")
     add("--retrain", type=Path, metavar="FILE", help="train the configuration of a model.json to the end, without a search")

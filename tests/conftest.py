@@ -4,9 +4,12 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+CLIENT_PORT = 9001
+"""Of the cluster that `machines` makes."""
 FACES = Path(__file__).parents[2] / "shared" / "data" / "faces"
 
 
@@ -35,3 +38,22 @@ def no_logged_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def own_home_for_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keeps the user's cache directory out of the tests."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Nodes of one Ray cluster on this machine: a head without trials, and one with two cores."""
+    import ray.cluster_utils
+
+    from hpsearch.execute.auth import prepare_local_token
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    prepare_local_token(tmp_path)
+    machines = ray.cluster_utils.Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, "ray_client_server_port": CLIENT_PORT},
+    )
+    machines.first_worker = machines.add_node(num_cpus=2, num_gpus=0)
+    yield machines
+    machines.shutdown()

@@ -16,8 +16,9 @@ from ray.core.generated import autoscaler_pb2
 from hpsearch.config import ResourcesConfig
 from hpsearch.errors import ClusterError
 from hpsearch.execute import search_loop
+from hpsearch.execute.arrivals import Arrivals
 from hpsearch.execute.auth import prepare_local_token
-from hpsearch.execute.connect import Cluster, connect
+from hpsearch.execute.connect import Cluster, alive, connect
 from hpsearch.execute.node_probe import NodeNeeds
 from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.preflight import check_nodes
@@ -25,29 +26,15 @@ from hpsearch.execute.resources import TrialResources, plan_resources
 from hpsearch.execute.search_loop import run_search
 from hpsearch.execute.session import Ending, SearchEvent
 from hpsearch.execute.worker_call import call_on_worker
+from hpsearch.run_files import SharedFiles
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig, Outcome
+from tests.conftest import CLIENT_PORT
 from tests.execute_runners import RUNGS, EnvironmentRunner, MisbehavingRunner
 
 pytestmark = pytest.mark.slow
-CLIENT_PORT = 9001
-
-
-@pytest.fixture
-def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ray.cluster_utils.Cluster]:
-    """A head without trials, and one node with two cores."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    prepare_local_token(tmp_path)
-    machines = ray.cluster_utils.Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, "ray_client_server_port": CLIENT_PORT},
-    )
-    machines.first_worker = machines.add_node(num_cpus=2, num_gpus=0)
-    yield machines
-    machines.shutdown()
 
 
 @pytest.fixture
@@ -180,6 +167,34 @@ def test_stretch_lost_with_a_node_given_notice_does_not_count(
     assert search.run(nodes=Nodes(lambda line: replace(machines))) is Ending.FINISHED
     assert {event.trial for event in search.events if event.kind == "lost"} == {0, 1}
     assert [(trial.num_lost, bool(trial.values)) for trial in search.engine.study.trials.values()] == [(0, True)] * 3
+
+
+def test_node_that_joins_and_fails_the_checks_gets_no_trial(
+    machines: ray.cluster_utils.Cluster, cluster: Cluster, tmp_path: Path
+) -> None:
+    search = Search(tmp_path, cluster, "sleep until marked", "sleep until marked", *["fine"] * 4)
+    observe, said, joined = search.observe, list[str](), list[Any]()
+
+    def lose_for_a_bad_one(event: SearchEvent) -> None:
+        observe(event)
+        if event.kind == "progress" and event.trial == 1 and not joined:
+            joined.append(machines.add_node(num_cpus=2, num_gpus=64))
+            machines.remove_node(machines.first_worker, allow_graceful=False)
+
+    def gain_a_good_one(line: str) -> None:
+        said.append(line)
+        joined.append(machines.add_node(num_cpus=2, num_gpus=0))
+        (tmp_path / "go on").touch()
+
+    search.observe = lose_for_a_bad_one  # type: ignore[method-assign]
+    nodes = Nodes(gain_a_good_one)
+    (tmp_path / "run").mkdir()
+    nodes.check_arrivals(Arrivals(tmp_path / "run", None, SharedFiles()), [node["NodeID"] for node in alive()])
+    assert search.run(nodes=nodes) is Ending.FINISHED
+    bad, good = (node.node_id for node in joined)
+    assert re.fullmatch(rf"node [\d.]+-{bad[:8]} has joined and gets no trial: .*GPU.*", *said)
+    assert {m["node"] for trial in search.engine.study.trials.values() for m in trial.metrics.values()} == {good}
+    assert not list((tmp_path / "run").iterdir())
 
 
 def replace(machines: ray.cluster_utils.Cluster) -> None:

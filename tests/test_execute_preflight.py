@@ -36,6 +36,17 @@ def test_node_with_a_directory_of_its_own_is_named() -> None:
         preflight._check_problems(Path("/runs/a"), [probe("10.0.0.1"), probe("10.0.0.2")], ["10.0.0.2"])
 
 
+def test_node_that_joins_later_is_refused_with_all_its_reasons() -> None:
+    assert preflight.objections(probe("10.0.0.2"), is_seen=True) == []
+    here = own_versions()
+    found = preflight.objections(probe("10.0.0.2", complaints=("no disk.",), torch="1.0"), is_seen=False)
+    assert found == [
+        "the run directory is not the same there (what it writes is not seen here); mount it at the same path.",
+        f"torch is 1.0 there and {here.torch} here; install the same ones everywhere.",
+        "no disk.",
+    ]
+
+
 def test_versions_that_differ_are_shown_as_a_table() -> None:
     with pytest.raises(ClusterError) as caught:
         preflight._check_versions([probe("10.0.0.1"), probe("10.0.0.2", torch="2.11.0")])

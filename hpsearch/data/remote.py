@@ -1,8 +1,9 @@
-"""Images on an object store: copied once into each node's cache, then read like any folder.
+"""Images that nodes do not see as files: copied once into each node's cache, then read like any folder.
 
-A copy lies in `<cache_dir>/fetched/<name>-<hash of the address>` and is never compared with its source again: images that
-change want another address, or the copy removed. Files are fetched by pyarrow, several at a time; one that is there with the
-right size is not fetched again, so a fetch that was cut short goes on.
+A copy lies in `<cache_dir>/fetched/<name>-<hash of the address>`. Those of an object store are fetched here, by pyarrow,
+several files at a time; one that is there with the right size is not fetched again, so a fetch that was cut short goes on. Such
+a copy is never compared with its source again: images that change want another address, or the copy removed.
+Those of the driver's machine (`driver://DIR`) are brought by `execute.shipping`; on that machine the copy is a link.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from hpsearch.errors import InputError, StorageError
 if TYPE_CHECKING:
     from hpsearch.data.cache_files import Progress
 
+ON_DRIVER = "driver://"
+"""Begins the address of a folder of the driver's machine."""
 FETCHED = "fetched"
 """Folder of the copies in a cache directory."""
 PARTIAL = ".partial"
@@ -45,16 +48,55 @@ def local_copy(source: str, cache_dir: Path, progress: Progress | None = None) -
         InputError: no such address, or nothing below it.
         StorageError: it cannot be reached or read, or the disk does not hold it.
     """
-    address = source.partition("?")[0].rstrip("/")
-    digest = hashlib.blake2b(address.encode(), digest_size=6).hexdigest()
-    copy = cache_dir / FETCHED / f"{address.rpartition('/')[2]}-{digest}"
+    copy = copy_of(source, cache_dir)
     if copy.is_dir():
         return copy
+    if source.startswith(ON_DRIVER):
+        raise StorageError(f"{copy}: the images of {source} are not on this node. Start the run again; it copies them first.")
     copy.parent.mkdir(parents=True, exist_ok=True)
     with only_one_builder(copy, 0, None):
         if not copy.is_dir():
             _fetch(source, copy.with_name(copy.name + PARTIAL), progress)
             copy.with_name(copy.name + PARTIAL).rename(copy)
+    return copy
+
+
+def copy_of(source: str, cache_dir: Path) -> Path:
+    """Where a node's copy of `source` lies, whether it is there or not."""
+    address = source.partition("?")[0].rstrip("/")
+    digest = hashlib.blake2b(address.encode(), digest_size=6).hexdigest()
+    return cache_dir / FETCHED / f"{address.rpartition('/')[2]}-{digest}"
+
+
+def folder_on_driver(source: str) -> Path:
+    """The folder that a `driver://` address names."""
+    return Path(source.removeprefix(ON_DRIVER))
+
+
+def link_on_driver(source: str, cache_dir: Path) -> Path:
+    """Makes the driver's own "copy" of its folder, a link. Without the folder, a copy that an earlier driver has sent serves.
+
+    Raises:
+        InputError: no such folder, and no copy.
+        StorageError: the link cannot be made.
+    """
+    folder, copy = folder_on_driver(source), copy_of(source, cache_dir)
+    if not folder.is_absolute():
+        raise InputError(f"{source}: give the whole path, {ON_DRIVER}{folder.absolute()}")
+    try:
+        if copy.is_symlink() and not copy.is_dir():
+            copy.unlink()
+        if folder.is_dir() and not copy.is_symlink():
+            if copy.is_dir():
+                shutil.rmtree(copy)  # of another driver's folder; that of this machine is what was asked for
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.symlink_to(folder, target_is_directory=True)
+    except OSError as error:
+        raise StorageError(
+            f"{copy}: cannot be made ({error.strerror}). Give another directory with --set data.cache_dir=DIR."
+        ) from error
+    if not copy.is_dir():
+        raise InputError(f"{source}: there is no folder {folder} on this machine.")
     return copy
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, cast
@@ -110,6 +111,7 @@ class _Group:
 
     def run(self, function: Callable[..., Any], kwargs: Mapping[str, Any], on_progress: Callable[[Progress], None]) -> Any:
         addresses = self._all([member.address.remote() for member in self._members], START_SECONDS)
+        self._wait_for_checks()
         places = [{"rank": rank, "count": len(addresses), "address": addresses[0]} for rank in range(len(addresses))]
         try:
             self._all(
@@ -123,6 +125,19 @@ class _Group:
         except RayTaskError as error:
             raise original_error(error) from None
         return item.result
+
+    def _wait_for_checks(self) -> None:
+        """Until the nodes of all are checked.
+
+        Raises:
+            WorkerLostError: one of them may not train.
+        """
+        node_ids = self._all(self._node_ids)
+        while any(map(self._nodes.is_unknown, node_ids)):
+            time.sleep(POLL_SECONDS)
+            self._all([member.node_id.remote() for member in self._members])  # looks at nodes, and whether all are there
+        if not all(map(self._nodes.may_begin, node_ids)):
+            raise WorkerLostError("a node that takes nothing new was given to it")
 
     def _all(self, references: Sequence[Any], seconds: float | None = None) -> list[Any]:
         """What all answer; as soon as one fails, its error, or that another one is lost."""

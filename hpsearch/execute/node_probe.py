@@ -137,7 +137,7 @@ def _look_for_images(images: tuple[str, ...], complaints: list[str]) -> str:
     if missing:
         complaints.append(
             f"{len(missing)} of {len(images)} images that were looked for cannot be read, {missing[0]} first. "
-            "Mount them at the same path, or copy them there."
+            "Mount them at the same path, or let the run copy them there: --data driver://DIR."
         )
         return f"{len(missing)}/{len(images)} missing"
     return "visible"

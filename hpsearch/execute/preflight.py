@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -61,39 +63,67 @@ def check_nodes(directory: Path, needs: NodeNeeds | None = None, files: RunFiles
         ClusterError: a node does not answer, misses data, disk or GPUs, or its versions differ; the message has a table.
     """
     check_storage(directory)
-    files = files or SharedFiles()
-    probe_dir = directory.resolve() / "probe"
-    secret = secrets.token_hex(16)
-    probe_dir.mkdir(exist_ok=True)
-    try:
-        (probe_dir / DRIVER).write_text(secret)
-        files.send(probe_dir / DRIVER)
-        probes = _asked(probe_dir, secret, needs, files)
-        markers = {probe.name: probe_dir / marker_name(probe.name) for probe in probes if not probe.problem}
-        for marker in markers.values():
-            files.fetch(marker)
-        unseen = [name for name, marker in markers.items() if not marker.is_file()]
-        for file in (probe_dir / DRIVER, *markers.values()):
-            files.remove(file)
-    finally:
-        shutil.rmtree(probe_dir, ignore_errors=True)
+    with closing(Handshake(directory / "probe", files or SharedFiles())) as handshake:
+        probes = _asked(handshake, needs)
+        unseen = [probe.name for probe in probes if not probe.problem and not handshake.is_answered_by(probe.name)]
     _check_problems(directory, probes, unseen)
     _check_versions(probes)
     _check_complaints(probes)
     return probes
 
 
-def _asked(probe_dir: Path, secret: str, needs: NodeNeeds | None, files: RunFiles) -> list[NodeProbe]:
-    nodes = alive()
-    probe: Any = ray.remote(probe_node)
-    pending = {}
-    for node in nodes:
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        marker = name_of(node)
-        options = {"num_cpus": 0, "scheduling_strategy": there, "max_retries": 0}
-        trains = needs if node["Resources"].get("CPU", 0) > 0 else None
-        num_gpus = int(node["Resources"].get("GPU", 0))
-        pending[probe.options(**options).remote(marker, str(probe_dir), secret, files, trains, num_gpus)] = marker
+class Handshake:
+    """What this process writes into the run directory for nodes to read, and they for it."""
+
+    def __init__(self, directory: Path, files: RunFiles) -> None:
+        """Makes `directory`, below the run directory, and leaves a word there."""
+        self.directory = directory.resolve()
+        self.files = files
+        self.secret = secrets.token_hex(16)
+        self._written = [self.directory / DRIVER]
+        self.directory.mkdir(exist_ok=True)
+        (self.directory / DRIVER).write_text(self.secret)
+        files.send(self.directory / DRIVER)
+
+    def is_answered_by(self, name: str) -> bool:
+        """Whether what the node of this name has written is seen here."""
+        marker = self.directory / marker_name(name)
+        self._written.append(marker)
+        self.files.fetch(marker)
+        return marker.is_file()
+
+    def close(self) -> None:
+        """Removes all of it; what cannot be removed costs space only."""
+        with contextlib.suppress(StorageError):
+            for file in self._written:
+                self.files.remove(file)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def ask(node: Mapping[str, Any], handshake: Handshake, needs: NodeNeeds | None) -> Any:
+    """Begins to ask one node whether it can take part; a reference to its `NodeProbe`."""
+    there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    probe: Any = ray.remote(probe_node).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
+    trains = needs if node["Resources"].get("CPU", 0) > 0 else None
+    num_gpus = int(node["Resources"].get("GPU", 0))
+    return probe.remote(name_of(node), str(handshake.directory), handshake.secret, handshake.files, trains, num_gpus)
+
+
+def objections(probe: NodeProbe, *, is_seen: bool) -> list[str]:
+    """Why a node that joins later may not train; empty: it may. `is_seen`: what it wrote in the run directory is seen here."""
+    here, found = own_versions(), []
+    if probe.problem or not is_seen:
+        why = probe.problem or "what it writes is not seen here"
+        found.append(f"the run directory is not the same there ({why}); mount it at the same path.")
+    for field in fields(Versions):
+        theirs, ours = getattr(probe.versions, field.name), getattr(here, field.name)
+        if theirs != ours:
+            found.append(f"{field.name} is {theirs} there and {ours} here; install the same ones everywhere.")
+    return [*found, *probe.complaints]
+
+
+def _asked(handshake: Handshake, needs: NodeNeeds | None) -> list[NodeProbe]:
+    pending = {ask(node, handshake, needs): name_of(node) for node in alive()}
     ready, late = ray.wait(list(pending), num_returns=len(pending), timeout=PROBE_SECONDS)
     if late:
         names = ", ".join(pending[reference] for reference in late)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 WITHOUT_A_WORD = "it ended, and Ray does not say why"
 """Of a worker that is lost, or whose stretch Tune gave up."""
-NO_LONGER_HERE = "its node was given notice"
+NO_LONGER_HERE = "its node takes nothing new"
 """Why a stretch is done elsewhere."""
 
 
@@ -212,12 +212,17 @@ class SearchSession:
 
     def progress(self, key: str, progress: Progress) -> None:
         """Something to show."""
+        self.heard(key)
         live = self._live.get(key)
-        if live is not None:
-            live.heard_at = time.monotonic()
         if live is not None and not live.settled and progress.images >= live.images:
             live.images = progress.images
             self._tell("progress", live, progress=progress)
+
+    def heard(self, key: str) -> None:
+        """The worker gave a sign of life."""
+        live = self._live.get(key)
+        if live is not None:
+            live.heard_at = time.monotonic()
 
     def heard_at(self, key: str) -> float:
         """When the stretch gave its last sign of life, on the monotonic clock."""

@@ -26,7 +26,7 @@ class RungReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrived:
-    """A worker process runs; its first word, before it trains anything."""
+    """A worker process runs, and waits to be told to begin; said again and again until then."""
 
     node_id: str
     """Where, as Ray calls the node."""

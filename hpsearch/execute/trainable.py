@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 ANSWER = "answer"
 """Key of a result under which a worker's answer stands."""
+ARRIVED_SECONDS = 0.5
+"""How long a process waits before it says again that it has arrived."""
 STORAGE_WAITS_SECONDS = (5.0, 20.0, 60.0)
 """Pauses before a stretch that met a full or lost disk is tried again from its checkpoint."""
 
@@ -59,8 +61,9 @@ class StretchTrainable(tune.Trainable):
         self._make_runner = make_runner
         self._board = board
         self._runner: StretchRunner | None = None
+        self._patience_seconds = 0.0
         self._reports: Iterator[RungReport] = iter(())
-        self._restart = self._has_arrived = False
+        self._restart = self._may_begin = False
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -78,8 +81,9 @@ class StretchTrainable(tune.Trainable):
         """Trains to the next rung; in a new process it first says where that is."""
         if self._restart:
             raise WorkerMustRestartError
-        if not self._has_arrived:
-            self._has_arrived = True
+        if not self._may_begin:
+            time.sleep(self._patience_seconds)
+            self._patience_seconds = ARRIVED_SECONDS
             return {ANSWER: Arrived(node_id=ray.get_runtime_context().get_node_id())}
         if self._runner is None:
             try:
@@ -89,6 +93,10 @@ class StretchTrainable(tune.Trainable):
         answer = self._next_rung(self._runner)
         self._restart = isinstance(answer, Verdict) and answer.restart_worker
         return {ANSWER: answer}
+
+    def begin(self) -> None:
+        """Lets this process train; without that it says where it is, and no more."""
+        self._may_begin = True
 
     def cleanup(self) -> None:
         """Closes the stretch when Tune ends the process."""

@@ -21,6 +21,9 @@ from hpsearch.execute.session import NO_LONGER_HERE, SearchSession
 from hpsearch.execute.stretch import Arrived, RungReport
 from hpsearch.execute.trainable import ANSWER, RunnerError, WorkerMustRestartError
 
+MAX_UNABLE = 10
+"""Worker processes in a row that may fail to start while a node is doubtful, before the cluster is to blame."""
+
 
 class EngineScheduler(FIFOScheduler):
     """Continues a stretch when the engine says so."""
@@ -37,6 +40,7 @@ class EngineScheduler(FIFOScheduler):
         self._begun: set[str] = set()
         self._running_since: dict[str, float] = {}
         self._silent: dict[str, str] = {}
+        self._num_unable = 0
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Remembers Tune's trial, so that its process can be ended at once."""
@@ -47,8 +51,15 @@ class EngineScheduler(FIFOScheduler):
         answer = result[ANSWER]
         if isinstance(answer, Arrived):
             self._node_by_worker[_worker_of(trial)] = answer.node_id
+            self._session.heard(trial.trial_id)
             self._place(trial)
+            if not self._nodes.is_unknown(answer.node_id):
+                trial.temporary_state.ray_actor.begin.remote()
+            elif self._session.ending is not None:  # nothing waits for a check any more
+                self._session.move(trial.trial_id, NO_LONGER_HERE)
+                ray.kill(trial.temporary_state.ray_actor)
             return str(TrialScheduler.CONTINUE)
+        self._num_unable = 0
         if isinstance(answer, RungReport):
             may_stay = self._nodes.may_begin(self._place(trial, is_new=False))
             return self._continue_if(self._session.rung(trial.trial_id, answer, may_stay=may_stay), trial)
@@ -73,6 +84,9 @@ class EngineScheduler(FIFOScheduler):
             node_id = self._node_by_key.get(trial.trial_id, "")
             after_notice = silent is None and self._nodes.took(error, node_id)
             self._session.free(trial.trial_id, silent or first_line(error), after_notice=after_notice)
+        elif isinstance(error, RayActorError) and self._nodes.has_doubtful and self._num_unable < MAX_UNABLE:
+            self._num_unable += 1
+            self._session.move(trial.trial_id, first_line(error))
         elif error is not None and not _is_on_purpose(error):
             self._session.fail(ClusterError(f"a worker cannot run hpsearch: {last_line(error)}. See its node's Ray logs."))
         self._forget(trial)
@@ -106,7 +120,7 @@ class EngineScheduler(FIFOScheduler):
         if node_id is None:
             return ""
         self._node_by_key[key] = node_id
-        if trial.status == Trial.RUNNING and key not in self._begun:
+        if trial.status == Trial.RUNNING and key not in self._begun and not self._nodes.is_unknown(node_id):
             self._begun.add(key)
             if is_new and not self._nodes.may_begin(node_id):
                 self._session.move(key, NO_LONGER_HERE)

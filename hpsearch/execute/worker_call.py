@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -64,6 +65,8 @@ def call_on_worker(
             caller = options.remote(function, dict(kwargs), resources.num_threads)
             node_id = caller.node_id.remote()
             try:
+                if not _is_welcome(caller, node_id, interrupt, nodes):
+                    continue
                 return cast(Result, _led_to_the_end(caller, on_progress, interrupt, nodes))
             except LOST as error:
                 check_began(error)
@@ -77,6 +80,18 @@ def call_on_worker(
         f"{name_of(function)} lost its worker {MAX_RETRIES + 1} times ({first_line(lost)}). Look for a machine short of "
         "memory; start the same command again to continue from the last checkpoint."
     ) from lost
+
+
+def _is_welcome(caller: Any, node_id: Any, interrupt: Interrupt, nodes: Nodes) -> bool:
+    """Whether it may begin where it is, once that node is checked; else its process is ended."""
+    place = _waited_for(node_id, interrupt, nodes)
+    while nodes.is_unknown(place):
+        time.sleep(POLL_SECONDS)
+        place = _waited_for(caller.node_id.remote(), interrupt, nodes)
+    if not nodes.may_begin(place):
+        ray.kill(caller)
+        return False
+    return True
 
 
 def _led_to_the_end(caller: Any, on_progress: Callable[[Progress], None], interrupt: Interrupt, nodes: Nodes) -> Any:

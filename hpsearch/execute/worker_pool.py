@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import time
 from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -103,7 +105,7 @@ class _Pool(Generic[Key]):
         options = remote.options(num_cpus=self._resources.cpus, num_gpus=self._resources.gpus, max_restarts=0)
         caller = options.remote(self._function, dict(call.kwargs), self._resources.num_threads)
         one = _Live(call=call, caller=caller, node_id=caller.node_id.remote(), attempt=attempt)
-        self.live[caller.advance.remote()] = one
+        self.live[one.node_id] = one
 
     def take(
         self,
@@ -126,12 +128,26 @@ class _Pool(Generic[Key]):
                 raise cause from None
             on_failure(one.call.key, cause)
             return
-        if isinstance(item, Finished):
+        if reference == one.node_id:
+            self._begin(one, item)
+        elif isinstance(item, Finished):
             ray.kill(one.caller)
             on_result(one.call.key, item.result)
         else:
             self.live[one.caller.advance.remote()] = one
             on_progress(one.call.key, item)
+
+    def _begin(self, one: _Live[Key], node_id: str) -> None:
+        """Lets a worker begin where it may; on a node that is not checked yet it waits, from one that was refused it moves."""
+        if self.nodes.is_unknown(node_id):
+            time.sleep(POLL_SECONDS)
+            waiting = dataclasses.replace(one, node_id=one.caller.node_id.remote())
+            self.live[waiting.node_id] = waiting
+        elif self.nodes.may_begin(node_id):
+            self.live[one.caller.advance.remote()] = one
+        else:
+            ray.kill(one.caller)
+            self.start(one.call, one.attempt)
 
     def _start_again(self, one: _Live[Key], error: Exception) -> None:
         check_began(error)

@@ -203,7 +203,10 @@ def read_dataset(config: RunConfig) -> Dataset:
 
 
 def _fetched(data: DataConfig) -> Path:
-    from hpsearch.data.remote import local_copy
+    from hpsearch.data.remote import ON_DRIVER, link_on_driver, local_copy
+
+    if data.source.startswith(ON_DRIVER):
+        return link_on_driver(data.source, cache_directory(data))
 
     def show(done: int, total: int) -> None:
         if done % 1000 == 0 or done == total:

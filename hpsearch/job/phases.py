@@ -9,17 +9,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hpsearch.config import identity
-from hpsearch.data.cache_files import estimated_bytes
-from hpsearch.data.remote import is_remote
 from hpsearch.data.training_data import open_training_data
 from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
 from hpsearch.execute.growth import growing
-from hpsearch.execute.node_probe import NodeNeeds
 from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.packing import with_packing
-from hpsearch.execute.preflight import check_nodes, check_storage, some_of, table
+from hpsearch.execute.preflight import check_storage
 from hpsearch.execute.resources import TrialResources, plan_resources, whole_machine
 from hpsearch.execute.runner import MakeTrainingRunner, SearchJob
 from hpsearch.execute.search_loop import run_search
@@ -28,6 +25,7 @@ from hpsearch.final.assess import num_judged
 from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
 from hpsearch.job.able import able_trials
+from hpsearch.job.check_cluster import check_cluster
 from hpsearch.job.finals import Finals
 from hpsearch.job.handover import complete_export
 from hpsearch.job.inputs import cache_directory, num_cores, scanner
@@ -152,16 +150,8 @@ class Run:
 
     def _check_nodes(self) -> None:
         """Every node before anything is read or trained, so that what is missing ends the run in seconds."""
-        paths = (*self.inputs.dataset.train.paths, *self.inputs.dataset.val.paths)
-        needs = NodeNeeds(
-            images=() if is_remote(self.inputs.dataset.source) else some_of(paths),
-            cache_dir=str(cache_directory(self.config.data)),
-            cache_bytes_by_px={px: estimated_bytes(len(paths), px) for px in self.inputs.stored_px_by_size().values()},
-        )
         with self._phase("checking nodes"):
-            probes = check_nodes(self.layout.root, needs, self.place.files)
-        for line in table(probes).splitlines() if self.config.address else ():
-            self.display.event(line)
+            check_cluster(self.inputs, self.place, self.nodes, self.display)
 
     @contextlib.contextmanager
     def _phase(self, name: str, gpus: float = 0.0) -> Iterator[None]:
@@ -212,7 +202,8 @@ class Run:
     def _images_to_judge(self, device: str) -> int:
         dataset = self.inputs.dataset
         num_holdout = len(dataset.holdout) if dataset.holdout else 0
-        return num_judged(len(dataset.val), num_holdout, device, self.config.final.members)
+        final = self.config.final
+        return num_judged(len(dataset.val), num_holdout, device, final.members, final.views)
 
     def _search(self, resources: TrialResources) -> Ending:
         spending = self.spending
@@ -261,7 +252,9 @@ class Run:
             phase=self._phase,
             nodes=self.nodes,
         )
-        self.record.finals(finals.run(resources, whole), self.data.unreadable)
+        final = finals.run(resources, whole)
+        self.record.finals(final, self.data.unreadable)
+        finals.tidy(final)
         retraining = self.record.retraining
         if retraining is not None:
             self.tensorboard.retrained(retraining)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from pathlib import Path
 
 from tests.multinode.study_command import events_of, job
 from tests.multinode.two_nodes import ADDRESSES, TOKEN, TwoNodes, needing_two_nodes
@@ -28,6 +30,17 @@ def test_whole_job_trains_on_both_nodes_without_code_on_the_second(nodes: TwoNod
     assert not any(TOKEN.encode() in text for text in texts)
 
 
+def test_whole_job_on_the_faces(nodes: TwoNodes, faces: Path) -> None:
+    shutil.copytree(faces, nodes.shared / "faces")
+    words = ["/mnt/faces" if word == "/mnt/data" else word for word in job("--trials", 4)]
+    nodes.run(1, *words, "--set", "fixed.images_per_trial=1200")
+    run_dir = nodes.shared / "runs" / "study"
+    assert json.loads((run_dir / "result.json").read_text())["val"]["num_images"] == 1000
+    assert len((run_dir / "submission.csv").read_text().splitlines()) == 807
+    for node in ADDRESSES:
+        assert list((nodes.root / f"node{node}" / "cache").glob("*px-*/index.json"))
+
+
 def test_run_directory_that_is_not_shared_ends_it_in_seconds(nodes: TwoNodes) -> None:
     start = time.perf_counter()
     done = nodes.run(1, *job("--trials", 2, out="/tmp/runs"), expect=4)
@@ -45,6 +58,20 @@ def test_images_that_one_node_does_not_have_end_it_in_seconds(nodes: TwoNodes) -
     assert time.perf_counter() - start < 60
     assert f"  {ADDRESSES[2]}" in done.stderr
     assert "images that were looked for cannot be read, /tmp/data/" in done.stderr
+
+
+def test_images_of_the_drivers_machine_are_copied_to_the_other_node(nodes: TwoNodes) -> None:
+    nodes.run(1, "cp", "-r", "/mnt/data", "/tmp/data")
+    words = ["driver:///tmp/data" if word == "/mnt/data" else word for word in job("--trials", 6)]
+    ran = nodes.run(1, *words)
+    assert " files were copied to nodes that lacked them" in ran.stdout + ran.stderr
+    (copy,) = (nodes.root / "node2" / "cache" / "fetched").iterdir()
+    assert copy.is_dir()
+    assert not copy.is_symlink()
+    assert list((nodes.root / "node2" / "cache").glob("*px-*/index.json"))
+    result = json.loads((nodes.shared / "runs" / "study" / "result.json").read_text())
+    assert result["status"] == "done"
+    assert result["trials"]["failed"] == 0
 
 
 def test_wrong_token_is_a_clear_error(nodes: TwoNodes) -> None:
