@@ -181,7 +181,7 @@ class FinalConfig:
     """Fresh seeds of one finalist at most."""
     members: int = 5
     """Fresh trainings at most whose answers the exported model averages, as one network within the limit of parameters, where
-    that helps on validation images; 1: never."""
+    that helps on validation images; 1: never, as where `train_on` is `all`."""
     views: TestViews = "auto"
     """Views of an image that the final model averages; `auto`: chosen on validation images."""
     train_on: TrainOn = "train"

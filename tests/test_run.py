@@ -258,6 +258,12 @@ def test_finalists_are_trained_again_with_fresh_seeds_and_never_twice(here: Path
     assert result["images_trained"] == 4 * 72 + found["images"] == 4 * 72 + 72 * len(rows)
     assert next(iter(result["robustness"]["auc"])) == "none"
     assert len(result["robustness"]["auc"]) == 13
+    description = json.loads((here / "finals" / "best" / "model.json").read_text())
+    assert len(description["members"]) == len(result["best"].get("members", []))
+    assert description["num_parameters"] == result["best"]["num_parameters"]
+    exported = {file.parent.parent.name for file in (here / "finals" / "retrain").glob("*/export/model.json")}
+    assert f"trial-{found['winner']}-seed-1" in exported
+    assert "ensemble" not in exported  # it was published
     (here / "finals" / "result.json").unlink()
     again = hpsearch("run", *words, "--display", "plain", "--set", *settings)
     assert "again with fresh seed" not in again.stderr

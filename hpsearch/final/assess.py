@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.data.dataset import DEEPFAKE, REAL
 from hpsearch.data.training_data import open_training_data
 from hpsearch.final.scorer import Scorer
 from hpsearch.judge.objectives import auc
@@ -124,17 +125,21 @@ def views_tried(num_members: int) -> tuple[str, ...]:
     return ALL_VIEWS if num_members == 1 else SINGLE_VIEWS["flip"]
 
 
-def num_judged(num_val: int, num_holdout: int, device: str, num_members: int) -> int:
-    """Images that the networks of a model see in `assess` at most, views and degradations counted."""
+def num_judged(num_val: int, num_holdout: int, device: str, num_members: int, views: TestViews) -> int:
+    """Images that the networks of a model of up to `num_members` see in `assess` at most, views and degradations counted."""
     few = min(num_val, MAX_IMAGES[device])
     again = num_val if num_val > few else 0
-    seen = num_members * len(views_tried(num_members)) * (few + again + num_holdout)
-    return seen + (1 + len(DEGRADATIONS)) * few
+    passes = max(count * len(views_tried(count) if views == "auto" else SINGLE_VIEWS[views]) for count in (1, num_members))
+    return passes * (few + again + num_holdout) + (1 + len(DEGRADATIONS)) * few
 
 
 def drawn(images: LabelledImages, most: int) -> LabelledImages:
-    """At most `most` of `images`, drawn at random, always the same."""
+    """About `most` of `images` at most, drawn at random, always the same; of each class its share, one at least."""
     if len(images) <= most:
         return images
-    rows = np.sort(np.random.default_rng(0).permutation(len(images))[:most])
-    return dataclasses.replace(images, labels_n=images.labels_n[rows], indices_n=images.indices_n[rows], parts=None)
+    random, rows = np.random.default_rng(0), []
+    for label in (REAL, DEEPFAKE):
+        of_class = random.permutation(np.flatnonzero(images.labels_n == label))
+        rows.append(of_class[: max(1, round(most * len(of_class) / len(images)))])
+    chosen = np.sort(np.concatenate(rows))
+    return dataclasses.replace(images, labels_n=images.labels_n[chosen], indices_n=images.indices_n[chosen], parts=None)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from hpsearch.train.trial import TrialTrainer
 
 FORMAT = 1
+MAX_MEMBERS = 100
+"""Networks that one model may average, as `final.members`."""
 MAX_STORED_PX = 4096
 """Four times the largest square that a network may see."""
 
@@ -67,8 +69,7 @@ def write_export(directory: Path, module: nn.Module, description: ModelDescripti
     """Writes both files, each atomically, the description last: where it stands, the export is whole.
 
     Raises:
-        StorageError: the weights cannot be written.
-        OSError: the description cannot.
+        StorageError: the disk is full or cannot be written.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     write_tensors(directory, tensors, description)
@@ -79,14 +80,15 @@ def write_tensors(directory: Path, tensors: Mapping[str, Tensor], description: M
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    _remove_made_from(directory)
-    with replacing(directory / MODEL_WEIGHTS) as partial:
-        try:
+    place = directory / MODEL_WEIGHTS
+    try:
+        _remove_made_from(directory)
+        with replacing(place) as partial:
             save_file(dict(tensors), partial)
-        except SafetensorError as error:
-            place = directory / MODEL_WEIGHTS
-            raise StorageError(f"cannot write {place}: {error}. Free the disk, then give the same command again.") from error
-    _write_description(directory, description)
+        _write_description(directory, description)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(f"cannot write {place}: {reason}. Free the disk, then give the same command again.") from error
 
 
 def export_trained(
@@ -187,6 +189,8 @@ def _check(description: ModelDescription) -> None:
     for params in (description.params, *description.members):
         if not isinstance(params, dict) or not all(_is_value(value) for value in params.values()):
             raise ValueError("params and members must be mappings of names to numbers and words")
+    if len(description.members) > MAX_MEMBERS:
+        raise ValueError(f"there are {len(description.members)} members; at most {MAX_MEMBERS} are read")
     px, images = description.stored_px, description.images_trained
     if type(px) is not int or not 1 <= px <= MAX_STORED_PX:
         raise ValueError(f"stored_px is {px!r}; it must be a whole number from 1 to {MAX_STORED_PX}")

@@ -190,7 +190,7 @@ def finished(job: RetrainJob) -> Retrained | None:
         kept = json.loads((Path(job.directory) / FINISHED).read_text())
     except (OSError, ValueError):
         return None
-    if kept.pop("identity") != _identity(job):
+    if kept.pop("identity", None) != _identity(job) or "labels_n" not in kept:
         return None
     arrays = {name: np.array(kept[name]) for name in ("labels_n", "probabilities_n")}
     return Retrained(**{**kept, **arrays})

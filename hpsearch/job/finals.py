@@ -106,18 +106,17 @@ class Finals:
         with self.phase("retraining", resources.gpus * resources.slots if resources.gpus else 0.0):
             confirmation = self._confirmed(resources, whole)
         members = self._members(confirmation)
-        export = self._as_one([self._export(one) for one in members], ENSEMBLE)
+        export = self._as_one([self._export(one) for one in members])
         with self.phase("judging", whole.gpus):
             job = {"job": self._assess_job(export)}
             assessment = call_on_worker(assess, job, resources=whole, on_progress=self._show_judging, nodes=self.nodes)
         on_all = self.inputs.config.final.train_on == "all"
         if on_all:
             with self.phase("training on all images", whole.gpus):
-                export = self._as_one([self._trained_on_all(one, whole) for one in members], f"{ENSEMBLE}-all")
+                export = self._trained_on_all(members[0], whole)
         note = val_note(assessment.views, len(members), trained_on_all=on_all)
         scores = split_result(assessment.labels_n, assessment.val_n, note=note)
         description = publish_export(export.resolve(), self.layout.best, views=assessment.views, val=dict(scores))
-        self._remove_exports(keep=members)
         return Final(
             best=self.study.trials[confirmation.winner],
             members=members,
@@ -207,7 +206,7 @@ class Finals:
             self._done,
             has_model=lambda one: self._export(one).joinpath(MODEL_DESCRIPTION).is_file(),
             params=lambda trial: self.study.trials[trial].params,
-            most=self.inputs.config.final.members,
+            most=1 if self.inputs.config.final.train_on == "all" else self.inputs.config.final.members,
             max_parameters=self.inputs.space.limits.get("num_parameters"),
         )
         if len(members) > 1:
@@ -215,32 +214,33 @@ class Finals:
             self.display.event(f"the model averages the answers of {len(members)} fresh trainings: {named}")
         return members
 
-    def _as_one(self, exports: list[Path], name: str) -> Path:
-        """The one export, or that of the ensemble of several, in a directory with this name."""
+    def _as_one(self, exports: list[Path]) -> Path:
+        """The one export, or that of the ensemble of several."""
         if len(exports) == 1:
             return exports[0]
-        directory = self.layout.retrain / name
+        directory = self.layout.retrain / ENSEMBLE
         write_ensemble(exports, directory / EXPORT)
         self.files.send_below(directory)
         return directory / EXPORT
 
-    def _remove_exports(self, keep: tuple[Training, ...]) -> None:
-        """Of further seeds that are part of nothing; the first seed's is kept, a longer study may choose it."""
-        for one in self._done:
-            if one.repeat > 1 and one not in keep:
+    def tidy(self, final: Final) -> None:
+        """Removes exports that are part of nothing, once all is written down; a longer study may choose another first seed."""
+        self.files.remove_below(self.layout.retrain / ENSEMBLE)
+        for one in final.trainings:
+            if one.repeat > 1 and one not in final.members:
                 self.files.remove_below(self._export(one))
 
-    def _trained_on_all(self, member: Training, whole: TrialResources) -> Path:
-        """Trains a configuration once more, on every labelled image; returns the export."""
+    def _trained_on_all(self, first: Training, whole: TrialResources) -> Path:
+        """Trains the winner's configuration once more, on every labelled image; returns the export."""
         dataset = self.inputs.dataset
         everything = dataset.train.joined(dataset.val)
         if dataset.holdout is not None:
             everything = everything.joined(dataset.holdout)
         job = dataclasses.replace(
-            self._job(member),
+            self._job(first),
             dataset=dataclasses.replace(dataset, train=everything),
             images=round(self.inputs.images_per_trial * len(everything) / len(dataset.train)),
-            directory=str((self.layout.retrain / f"trial-{member.trial}-seed-{member.repeat}-all").resolve()),
+            directory=str((self.layout.retrain / f"trial-{first.trial}-all").resolve()),
         )
         if finished(job) is None:
             batch_size = settings_from(job.params).batch_size

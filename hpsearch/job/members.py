@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hpsearch.final.finalists import Confirmation, Training
 from hpsearch.final.members import see_alike
 from hpsearch.judge.members import num_members
@@ -42,6 +44,8 @@ def chosen_members(
         if len(chosen) == most:
             break
         if one in chosen or one not in trainings or not has_model(one):
+            continue
+        if not np.array_equal(trainings[one].labels_n, trainings[first].labels_n):  # an image was repaired in between
             continue
         total = num_parameters + trainings[one].num_parameters
         fits = max_parameters is None or total <= max_parameters

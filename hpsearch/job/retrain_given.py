@@ -5,6 +5,7 @@ It is a run like any other, with a journal, a page and an export; its study hold
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,13 @@ def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs
     space = Space.from_dict({"fixed": given, "start": [{}]}, TrainVocabulary(), fixed)
     check_start_weights(space, config.train.weights_policy)
     images = int(space.fixed["images_per_trial"])
+    dataset = read_dataset(config)
+    if description.members:
+        note = f"{file} averages {len(description.members)} networks; the configuration of the first is trained, alone"
+        dataset = replace(dataset, notes=(*dataset.notes, note))
     return Inputs(
         config=config,
-        dataset=read_dataset(config),
+        dataset=dataset,
         space=space,
         images_per_trial=images,
         rungs=(images,),

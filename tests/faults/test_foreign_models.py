@@ -63,7 +63,10 @@ def test_pickled_weights_are_refused_unread(tmp_path: Path) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(field=st.sampled_from(["params", "stored_px", "plugins", "format", "num_parameters", "versions", "views"]), value=PLAIN)
+@given(
+    field=st.sampled_from(["params", "members", "stored_px", "plugins", "format", "num_parameters", "versions", "views"]),
+    value=PLAIN,
+)
 def test_any_value_in_a_description_is_taken_or_refused(export: Path, field: str, value: Any) -> None:
     taken_or_refused(export, {**described(export), field: value})
 
