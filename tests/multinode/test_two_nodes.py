@@ -65,9 +65,9 @@ def test_images_of_the_drivers_machine_are_copied_to_the_other_node(nodes: TwoNo
     words = ["driver:///tmp/data" if word == "/mnt/data" else word for word in job("--trials", 6)]
     ran = nodes.run(1, *words)
     assert " files were copied to nodes that lacked them" in ran.stdout + ran.stderr
-    (copy,) = (nodes.root / "node2" / "cache" / "fetched").iterdir()
-    assert copy.is_dir()
+    (copy,) = (path for path in (nodes.root / "node2" / "cache" / "fetched").iterdir() if path.is_dir())
     assert not copy.is_symlink()
+    assert len(list(copy.rglob("*.jpg"))) == len(list((nodes.shared / "data").rglob("*.jpg")))
     assert list((nodes.root / "node2" / "cache").glob("*px-*/index.json"))
     result = json.loads((nodes.shared / "runs" / "study" / "result.json").read_text())
     assert result["status"] == "done"
