@@ -58,7 +58,7 @@ def write_text(file: Path, text: str) -> None:
     """
     try:
         with replacing(file) as partial:
-            partial.write_text(text, encoding="utf-8", newline="")
+            partial.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")  # a file's name may be any bytes
     except OSError as error:
         raise StorageError(
             f"{file} cannot be written: {error.strerror}. Free space or make the directory writable; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import time
 from pathlib import Path
@@ -122,8 +123,14 @@ def retrained(options: argparse.Namespace, config: RunConfig, fixed: dict[str, A
 
 def driven(run: Run) -> int:
     """Does the whole job and prints how it ended; returns the exit code."""
+    from hpsearch.execute.interrupt import listen_everywhere
+
+    listen_everywhere()
     code = run.whole_job()
-    print(run.last_words)
+    try:
+        print(run.last_words, flush=True)
+    except OSError:  # nobody reads any more; it is in the log, too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 

@@ -52,3 +52,19 @@ def test_outside_of_the_main_thread_nothing_is_caught() -> None:
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_between_the_phases_ends_the_command_as_ctrl_c_does(number: signal.Signals) -> None:
+    program = (
+        "import os, sys\n"
+        "from hpsearch.cli import guarded\n"
+        "from hpsearch.execute.interrupt import listen_everywhere\n"
+        "def command(argv):\n"
+        "    listen_everywhere()\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "sys.exit(guarded(command))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == EXIT_INTERRUPTED
+    assert done.stderr == "hpsearch: interrupted\n"

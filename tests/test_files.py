@@ -1,5 +1,6 @@
 """Files that are replaced whole."""
 
+import os
 import re
 from pathlib import Path
 
@@ -67,3 +68,9 @@ def test_a_place_that_cannot_be_written_is_named_with_its_option(tmp_path: Path)
     with pytest.raises(InputError, match=r"--out .*/file/s\.csv: .*/file is a file, so nothing can be written below it"):
         require_place(tmp_path / "file" / "s.csv", "--out")
     assert not (tmp_path / "new").exists()
+
+
+def test_names_that_are_no_utf_8_are_written_as_they_are(tmp_path: Path) -> None:
+    name = os.fsdecode(b"m\xfcller.jpg")
+    write_text(tmp_path / "names.txt", name)
+    assert (tmp_path / "names.txt").read_bytes() == b"m\xfcller.jpg"

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -36,3 +37,10 @@ def test_each_broken_rule_is_named(tmp_path: Path, text: str, problem: str) -> N
     file = tmp_path / "s.csv"
     file.write_text(text)
     assert any(problem in found for found in submission_problems(file, NAMES))
+
+
+def test_names_that_are_no_utf_8_are_handed_in_as_they_are(tmp_path: Path) -> None:
+    name = os.fsdecode(b"m\xfcller.jpg")
+    write_submission(tmp_path / "s.csv", [name], np.array([0.5]))
+    assert (tmp_path / "s.csv").read_bytes() == b"img_name,y_pred\nm\xfcller.jpg,0.500000\n"
+    assert submission_problems(tmp_path / "s.csv", [name]) == []

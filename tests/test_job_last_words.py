@@ -25,7 +25,7 @@ def test_a_done_study_calls_waiting_trials_stopped_and_an_interrupted_one_paused
     result["status"] = "interrupted"
     said = last_words(layout, result)
     assert said.startswith(f"interrupted: {completed} completed, {paused} paused")
-    assert said.endswith("The same command continues this study from here.")
+    assert said.endswith("The same command with --name demo continues this study from here.")
 
 
 def test_of_a_given_configuration_nothing_is_called_stopped(layout: RunLayout) -> None:

@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from hpsearch.judge.intervals import auc_interval, auc_variance
+from hpsearch.judge.intervals import auc_interval, auc_variance, difference_error
 
 
 def draw(rng: np.random.Generator, num_images: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
@@ -30,6 +32,12 @@ def test_interval_of_separated_classes_is_no_point_and_stays_below_one() -> None
     assert high == 1.0
 
 
-def test_one_image_of_a_class_is_refused() -> None:
-    with pytest.raises(ValueError, match="two images of each class, got 1 fake"):
-        auc_interval(np.array([1, 0, 0]), np.array([0.1, 0.2, 0.3]))
+def test_of_one_image_of_a_class_nothing_is_known_of_others() -> None:
+    labels_n = np.array([1, 0, 0])
+    assert auc_interval(labels_n, np.array([0.1, 0.2, 0.3])) == (0.0, 1.0)
+    assert difference_error(labels_n, np.array([0.1, 0.2, 0.3]), np.array([0.9, 0.2, 0.3])) == math.inf
+
+
+def test_a_missing_class_is_refused() -> None:
+    with pytest.raises(ValueError, match="two images of each class, got 0 fake"):
+        auc_interval(np.array([0, 0]), np.array([0.1, 0.2]))

@@ -3,13 +3,14 @@
 import dataclasses
 import io
 import json
+import os
 import time
 
 import pytest
 from rich.console import Console
 
 from hpsearch.report import wording
-from hpsearch.report.display import SECONDS_BETWEEN_LINES, Display, DisplayMode
+from hpsearch.report.display import SECONDS_BETWEEN_LINES, Display, DisplayMode, _Console
 from hpsearch.report.moment import BudgetUse, TrialProgress, moment_of
 from hpsearch.report.panels import status_group
 from hpsearch.search.fold import Study, fold
@@ -293,3 +294,14 @@ def test_sparkline_keeps_its_width_and_its_last_value() -> None:
     assert len(line) <= 20
     assert line[-1] == "█"
     assert wording.sparkline([], 20) == ""
+
+
+@pytest.mark.parametrize("mode", ["plain", "json"])
+def test_a_reader_that_goes_away_ends_nothing(mode: DisplayMode, clock: Clock) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    target = _Console(file=os.fdopen(write_end, "w", buffering=1), force_terminal=False)
+    with Display(mode, name="demo", console=target, clock=clock) as display:
+        display.event("first")
+        display.event("second")
+    target.file.close()

@@ -205,7 +205,7 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(here: Path) -> Non
     os.kill(driver.pid, signal.SIGINT)
     said, complained = driver.communicate(timeout=60)
     assert driver.returncode == 130, said + complained
-    assert "same command continues" in said
+    assert "same command with --name stopped continues" in said
     assert json.loads((here / "stopped" / "result.json").read_text())["status"] == "interrupted"
     before = read_events(journal)
     hpsearch(*map(str, ["run", *words[3:]]))

@@ -227,7 +227,7 @@ def _remove(directory: Path) -> None:
 
 
 def _kept_logs(temp_dir: Path) -> Path:
-    kept = temp_dir.with_name(temp_dir.name + "-failed")
+    kept = temp_dir.with_name(f"ray-logs-of-{temp_dir.name}")  # not found by who removes what killed runs have left
     with contextlib.suppress(OSError):
         shutil.copytree(temp_dir / "session_latest" / "logs", kept, dirs_exist_ok=True)
     return kept

@@ -7,13 +7,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from hpsearch.errors import EXIT_INTERRUPTED
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """SIGUSR1 is what SLURM sends ahead of its time limit."""
+
+STDERR = 2
 
 
 class Interrupt:
@@ -35,6 +37,19 @@ class Interrupt:
             sys.stderr.flush()
             os._exit(EXIT_INTERRUPTED)
         self.requested = True
+        with suppress(OSError):
+            os.write(STDERR, b"\nstopping; everything is kept. Once more ends it at once.\n")
+
+
+def listen_everywhere() -> None:
+    """Lets SIGTERM and SIGUSR1 do what Ctrl-C does where nobody catches interrupts; to be called again after `ray.init`."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, stop)
 
 
 @contextmanager

@@ -25,9 +25,9 @@ def write_submission(file: Path, names: Sequence[str], probabilities_n: NDArray[
     Raises:
         InputError: a rule of `submission_problems` is broken; `file` is then not written.
     """
-    table = pd.DataFrame({HEADER[0]: list(names), HEADER[1]: probabilities_n.astype(np.float64)})
+    table = pd.DataFrame({HEADER[0]: pd.Series(list(names), dtype=object), HEADER[1]: probabilities_n.astype(np.float64)})
     with replacing(file) as partial:
-        table.to_csv(partial, index=False, float_format="%.6f", lineterminator="\n")
+        table.to_csv(partial, index=False, float_format="%.6f", lineterminator="\n", errors="surrogateescape")
         problems = submission_problems(partial, names)
         if problems:
             raise InputError(f"{file}: not a valid submission: {'; '.join(problems)}.")
@@ -40,7 +40,7 @@ def submission_problems(file: Path, names: Sequence[str]) -> list[str]:
     [0, 1].
     """
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=False)
+        table = pd.read_csv(file, dtype=object, keep_default_na=False, encoding_errors="surrogateescape")
     except OSError as error:
         return [f"it cannot be read ({error.strerror})"]
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -48,7 +48,7 @@ def submission_problems(file: Path, names: Sequence[str]) -> list[str]:
     if tuple(table.columns) != HEADER:
         return [f"its header is {','.join(table.columns)}; it must be {','.join(HEADER)}"]
     problems = []
-    given, wanted = table[HEADER[0]], pd.Series(list(names), dtype=str)
+    given, wanted = table[HEADER[0]], pd.Series(list(names), dtype=object)
     duplicates = given[given.duplicated()]
     if len(duplicates):
         problems.append(f"names that stand twice: {len(duplicates):,}, the first is {duplicates.iloc[0]}")

@@ -23,7 +23,8 @@ def last_words(layout: RunLayout, result: Result) -> str:
     what = "the given configuration" if was_given else wording.counts(counts)
     lines = [f"{result['status']}: {what}, {result['images_trained']:,} images trained"]
     lines += what_came_of_it(layout, result)
-    return "\n".join(lines if is_done else [*lines, "", "The same command continues this study from here."])
+    go_on = f"The same command with --name {layout.root.resolve().name} continues this study from here."
+    return "\n".join(lines if is_done else [*lines, "", go_on])
 
 
 def what_came_of_it(layout: RunLayout, result: Result) -> list[str]:

@@ -14,6 +14,7 @@ from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
 from hpsearch.execute.growth import growing
+from hpsearch.execute.interrupt import listen_everywhere
 from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.packing import with_packing
 from hpsearch.execute.preflight import check_storage
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NUM_NAMED = 3
+"""Unreadable images of the template that are named."""
 CORE_EFFICIENCY = 0.7
 """Share of a core's speed that each further core adds to a small network's training; seen with two cores at 64 px."""
 
@@ -104,6 +107,7 @@ class Run:
         return engine
 
     def _phases(self) -> int:
+        self.display.event(f"run directory {self.layout.root}; --name {self.config.name} continues it")
         for note in self.inputs.notes:
             self.display.event(note)
         if self.engine.study.earlier:
@@ -129,6 +133,7 @@ class Run:
         """Searches and retrains; says how the search ended."""
         with self._phase("starting Ray"):
             cluster = connect(self.config.address, tune_dir=self.layout.tune, plugins=self.config.plugins)
+        listen_everywhere()
         with cluster:
             with growing(self.config.resources, say=self.display.event):
                 self._check_nodes()
@@ -290,7 +295,9 @@ class Run:
         probabilities_n, unreadable = scorer.probabilities(
             template.paths, on_progress=lambda done, total: self.display.progress(done, total, "scoring the template")
         )
-        for path, reason in unreadable:
-            self.display.event(f"{path} cannot be read ({reason}); it is scored 0.5")
+        if unreadable:
+            named = "; ".join(f"{path}: {reason}" for path, reason in unreadable[:NUM_NAMED])
+            self.display.event(f"{len(unreadable):,} of {len(template):,} images of the template cannot be read: {named}")
+            self.display.event("they are scored 0.5")
         write_submission(self.layout.submission, template.names, probabilities_n)
         self.record.predicted(probabilities_n)

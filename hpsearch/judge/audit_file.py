@@ -30,7 +30,7 @@ def read_audit(file: Path) -> Audit | None:
     if not file.is_file():
         return None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
         return Audit(
             **{
                 **content,

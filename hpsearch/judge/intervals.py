@@ -7,6 +7,7 @@ logit scale, so that it stays in [0, 1] and does not collapse near 1.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,11 +22,14 @@ def auc_interval(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floa
     """Lower and upper end of the 95 % interval of the AUC of `probabilities_n` against `labels_n` (0 or 1), shape (n,).
 
     Where the classes are separated completely DeLong's variance is 0, which would make the interval a point; AUC and
-    standard error are then kept half a pair of images away from the end of the scale.
+    standard error are then kept half a pair of images away from the end of the scale. Of a single image of a class nothing is
+    known of others: the interval is the whole scale.
 
     Raises:
-        ValueError: fewer than two images of a class.
+        ValueError: no image of a class.
     """
+    if min(np.sum(labels_n == 1), np.sum(labels_n == 0)) == 1:
+        return 0.0, 1.0
     auc, variance = auc_variance(labels_n, probabilities_n)
     num_pairs = int(np.sum(labels_n == 1)) * int(np.sum(labels_n == 0))
     inside = min(max(auc, 0.5 / num_pairs), 1 - 0.5 / num_pairs)
@@ -48,11 +52,13 @@ def auc_variance(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floa
 
 
 def difference_error(labels_n: NDArray[np.integer], first_n: NDArray[np.floating], second_n: NDArray[np.floating]) -> float:
-    """DeLong's standard error of the difference of two AUCs on the same images.
+    """DeLong's standard error of the difference of two AUCs on the same images; infinite for a single image of a class.
 
     Raises:
-        ValueError: fewer than two images of a class.
+        ValueError: no image of a class.
     """
+    if min(np.sum(labels_n == 1), np.sum(labels_n == 0)) == 1:
+        return math.inf
     pairs = zip(_placements(labels_n, first_n), _placements(labels_n, second_n), strict=True)
     return float(np.sqrt(sum(np.var(one - other, ddof=1) / len(one) for one, other in pairs)))
 

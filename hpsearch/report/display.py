@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -29,6 +31,13 @@ SECONDS_BETWEEN_SUMMARIES = 0.25
 REFRESHES_PER_SECOND = 4
 
 
+class _Console(Console):
+    """One that does not end the process when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Display:
     """Shows a run on stderr while it goes on; use it as a context manager."""
 
@@ -41,7 +50,7 @@ class Display:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`auto` is `rich` on a terminal and `plain` elsewhere; `console` and `clock` are replaced by tests."""
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or _Console(stderr=True, highlight=False)
         self.mode: DisplayMode = mode if mode != "auto" else "rich" if self._console.is_terminal else "plain"
         self._name = name
         self._clock = clock
@@ -128,6 +137,12 @@ class Display:
     def _write(self, kind: str, text: str, **numbers: Any) -> None:
         if kind in ("phase", "event"):
             log.info("%s", text)
+        try:
+            self._print(kind, text, **numbers)
+        except OSError:  # whoever read it has gone, a pipe or a terminal; the log has everything
+            self._console.file = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as this process lives
+
+    def _print(self, kind: str, text: str, **numbers: Any) -> None:
         stamp = time.strftime("%H:%M:%S")
         if self.mode == "json":
             self._write_json(kind, {"text": text, **numbers})

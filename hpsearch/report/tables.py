@@ -90,7 +90,7 @@ def read_predictions(layout: RunLayout) -> Predictions | None:
     """
     if not layout.val_predictions.exists():
         return None
-    with layout.val_predictions.open(encoding="utf-8", newline="") as stream:
+    with layout.val_predictions.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
         rows = list(csv.reader(stream))
     try:
         if rows[0] != _PREDICTION_HEADER:
