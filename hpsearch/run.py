@@ -84,6 +84,24 @@ def new_name(config: RunConfig, what: str = "") -> str:
     return next(name for n in range(1, 10_000) if not is_taken(config, name := f"{stem}-{n}"))
 
 
+def reserved(config: RunConfig) -> RunConfig:
+    """`config`, its run directory made; with the next free name where another call has taken that one meanwhile."""
+    from hpsearch.data.remote import is_remote
+
+    while not is_remote(config.out):
+        try:
+            Path(config.out, config.name).mkdir(parents=True)
+        except FileExistsError:
+            taken, config = config.name, dataclasses.replace(config, name=new_name(config))
+            if config.name == taken:  # `out` itself is a file, which is said where it is used
+                break
+        except OSError:  # likewise
+            break
+        else:
+            break
+    return config
+
+
 def command(argv: list[str]) -> int:
     """Does the whole job; returns the exit code."""
     began = time.monotonic()
@@ -93,6 +111,7 @@ def command(argv: list[str]) -> int:
     config, fixed = configured(requested(options), options.overrides)
     if options.retrain is not None:
         return retrained(options, config, fixed, began)
+    has_name = bool(config.name)
     inputs = read_inputs(with_defaults(config), fixed)
     if options.plan:
         from hpsearch.job.plan import plan
@@ -101,6 +120,8 @@ def command(argv: list[str]) -> int:
         return 0
     from hpsearch.job.phases import Run
 
+    if not has_name:
+        inputs = dataclasses.replace(inputs, config=reserved(inputs.config))
     return driven(Run(inputs, display_mode=options.display, began=began))
 
 

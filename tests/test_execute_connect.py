@@ -74,6 +74,17 @@ def test_directories_of_killed_runs_are_removed_and_those_of_living_ones_are_not
     assert [path.name for path in tmp_path.iterdir()] == ["hpsearch-ray-alive"]
 
 
+def test_runs_beside_this_one_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(module, "MAX_TEMP_DIR_CHARS", 1000)
+    said: list[str] = []
+    module.tell_of_other_runs(said.append)
+    with module._session_dir(), module._session_dir():
+        module.tell_of_other_runs(said.append)
+    module.tell_of_other_runs(said.append)
+    assert [line.partition(":")[0] for line in said] == ["2 other runs of hpsearch on this machine"]
+
+
 def test_session_directory_is_locked_while_it_is_used_and_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as parent:
         monkeypatch.setenv("RAY_TMPDIR", parent)

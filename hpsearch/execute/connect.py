@@ -11,7 +11,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,10 +194,8 @@ def _object_store_bytes() -> int:
 @contextlib.contextmanager
 def _session_dir() -> Iterator[Path]:
     """A directory for Ray's sockets and logs; removed at the end, and those of killed runs with it."""
-    parent = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    if len(parent) + len(SESSION_PREFIX) + 9 > MAX_TEMP_DIR_CHARS:
-        parent = "/tmp"
-    _remove_left_behind(Path(parent))
+    parent = _parent_of_sessions()
+    _remove_left_behind(parent)
     unlocked = Path(tempfile.mkdtemp(prefix=f".{SESSION_PREFIX}", dir=parent))
     with (unlocked / LOCK_NAME).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -206,7 +204,34 @@ def _session_dir() -> Iterator[Path]:
             yield directory
         finally:
             _remove(directory)
-            _remove_left_behind(Path(parent))  # processes of a killed driver may have lived on for a moment
+            _remove_left_behind(parent)  # processes of a killed driver may have lived on for a moment
+
+
+def _parent_of_sessions() -> Path:
+    parent = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return Path(parent if len(parent) + len(SESSION_PREFIX) + 9 <= MAX_TEMP_DIR_CHARS else "/tmp")
+
+
+def num_other_runs() -> int:
+    """Runs on this machine that have a Ray of their own now; each takes all cores and GPUs for its own."""
+    found = 0
+    for lock in _parent_of_sessions().glob(f"{SESSION_PREFIX}*/{LOCK_NAME}"):
+        with contextlib.suppress(FileNotFoundError, PermissionError), lock.open("a") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found += 1
+    return found
+
+
+def tell_of_other_runs(say: Callable[[str], None]) -> None:
+    """Says how many there are, and how to share the machine with them; nothing where there are none."""
+    if others := num_other_runs():
+        runs = "another run" if others == 1 else f"{others} other runs"
+        say(
+            f"{runs} of hpsearch on this machine: each takes all cores and GPUs. Give each a part with "
+            "--set resources.max_slots=N, and with CUDA_VISIBLE_DEVICES where there are GPUs."
+        )
 
 
 def _remove_left_behind(parent: Path) -> None:

@@ -154,6 +154,8 @@ def run_search(
             session.close()
     if session.error is not None:
         raise session.error
+    if interrupt.requested:  # after the last look
+        return Ending.INTERRUPTED
     assert session.ending is not None, "Tune ended of its own accord"
     return session.ending
 

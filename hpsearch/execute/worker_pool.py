@@ -77,6 +77,8 @@ def call_in_pool(
             while True:
                 while len(pool.live) < resources.slots and (call := next_call()) is not None:
                     pool.start(call)
+                if interrupt.requested:
+                    raise KeyboardInterrupt
                 if not pool.live:
                     return
                 ready, _ = ray.wait(list(pool.live), timeout=POLL_SECONDS)

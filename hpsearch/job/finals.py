@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.errors import DivergedError, InfeasibleError, NoUsableTrialError
 from hpsearch.execute.group_call import call_on_group
 from hpsearch.execute.worker_call import call_on_worker
 from hpsearch.execute.worker_pool import Call, call_in_pool
@@ -100,8 +101,7 @@ class Finals:
             whole: What a single one gets.
 
         Raises:
-            DivergedError: no finalist could be trained again.
-            InfeasibleError: likewise.
+            NoUsableTrialError: no finalist could be trained again.
         """
         with self.phase("retraining", resources.gpus * resources.slots if resources.gpus else 0.0):
             confirmation = self._confirmed(resources, whole)
@@ -110,10 +110,13 @@ class Finals:
         with self.phase("judging", whole.gpus):
             job = {"job": self._assess_job(export)}
             assessment = call_on_worker(assess, job, resources=whole, on_progress=self._show_judging, nodes=self.nodes)
-        on_all = self.inputs.config.final.train_on == "all"
-        if on_all:
+        on_all = False
+        if self.inputs.config.final.train_on == "all":
             with self.phase("training on all images", whole.gpus):
-                export = self._trained_on_all(members[0], whole)
+                try:
+                    export, on_all = self._trained_on_all(members[0], whole), True
+                except (DivergedError, InfeasibleError) as error:
+                    self.display.event(f"training on all images failed, the model trained without them stays: {error}")
         note = val_note(assessment.views, len(members), trained_on_all=on_all)
         scores = split_result(assessment.labels_n, assessment.val_n, note=note)
         description = publish_export(export.resolve(), self.layout.best, views=assessment.views, val=dict(scores))
@@ -198,7 +201,7 @@ class Finals:
             nodes=self.nodes,
         )
         if not self._done:
-            raise failures[-1]
+            raise NoUsableTrialError(f"no finalist could be trained again: {failures[-1]}") from failures[-1]
 
     def _members(self, confirmation: Confirmation) -> tuple[Training, ...]:
         members = chosen_members(
@@ -289,10 +292,8 @@ class Finals:
         return sampling_error(self.inputs.config.search.objective, value or 0.5, val.labels_n, val.parts)
 
     def _show_training(self, training: Training | None, progress: Mapping[str, Any]) -> None:
-        what = (
-            "retraining, images" if training is None else f"retraining trial {training.trial}, seed {training.repeat}, images"
-        )
-        self.display.progress(progress["images"], self.inputs.images_per_trial, what)
+        which = "" if training is None else f" trial {training.trial}, seed {training.repeat}"
+        self.display.progress(progress["images"], self.inputs.images_per_trial, f"retraining{which}, images")
 
     def _show_judging(self, progress: Mapping[str, Any]) -> None:
         self.display.progress(progress["done"], progress["total"], "judging")

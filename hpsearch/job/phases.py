@@ -12,7 +12,7 @@ from hpsearch.config import identity
 from hpsearch.data.training_data import open_training_data
 from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED
 from hpsearch.execute.checkpoints import CheckpointKeeper
-from hpsearch.execute.connect import connect
+from hpsearch.execute.connect import connect, tell_of_other_runs
 from hpsearch.execute.growth import growing
 from hpsearch.execute.interrupt import listen_everywhere
 from hpsearch.execute.nodes import Nodes
@@ -46,11 +46,11 @@ from hpsearch.search.study_log import StudyLog
 from hpsearch.search.types import EngineConfig
 
 if TYPE_CHECKING:
+    from hpsearch.data.dataset import Template
     from hpsearch.job.inputs import Inputs
     from hpsearch.search.types import TrialState
 
 log = logging.getLogger(__name__)
-
 NUM_NAMED = 3
 """Unreadable images of the template that are named."""
 CORE_EFFICIENCY = 0.7
@@ -124,13 +124,15 @@ class Run:
                 return EXIT_INTERRUPTED
         if self.inputs.dataset.template is not None:
             with self._phase("predicting"):
-                self._submit()
+                self._submit(self.inputs.dataset.template)
         with self._phase("describing the model"):
             complete_export(self.layout, self.inputs.dataset, self.display, self.tensorboard)
         return EXIT_DONE
 
     def _on_ray(self) -> Ending:
         """Searches and retrains; says how the search ended."""
+        if not self.config.address:
+            tell_of_other_runs(self.display.event)
         with self._phase("starting Ray"):
             cluster = connect(self.config.address, tune_dir=self.layout.tune, plugins=self.config.plugins)
         listen_everywhere()
@@ -205,10 +207,8 @@ class Run:
         )
 
     def _images_to_judge(self, device: str) -> int:
-        dataset = self.inputs.dataset
-        num_holdout = len(dataset.holdout) if dataset.holdout else 0
-        final = self.config.final
-        return num_judged(len(dataset.val), num_holdout, device, final.members, final.views)
+        val, holdout, final = self.inputs.dataset.val, self.inputs.dataset.holdout or (), self.config.final
+        return num_judged(len(val), len(holdout), device, final.members, final.views)
 
     def _search(self, resources: TrialResources) -> Ending:
         spending = self.spending
@@ -287,17 +287,14 @@ class Run:
             plugins=self.config.plugins,
         )
 
-    def _submit(self) -> None:
-        template = self.inputs.dataset.template
-        if template is None:
-            return
+    def _submit(self, template: Template) -> None:
         scorer = Scorer.load(self.layout.best)
         probabilities_n, unreadable = scorer.probabilities(
             template.paths, on_progress=lambda done, total: self.display.progress(done, total, "scoring the template")
         )
         if unreadable:
             named = "; ".join(f"{path}: {reason}" for path, reason in unreadable[:NUM_NAMED])
-            self.display.event(f"{len(unreadable):,} of {len(template):,} images of the template cannot be read: {named}")
-            self.display.event("they are scored 0.5")
+            what = f"{len(unreadable):,} of {len(template):,} images of the template"
+            self.display.event(f"{what} cannot be read and are scored 0.5: {named}")
         write_submission(self.layout.submission, template.names, probabilities_n)
         self.record.predicted(probabilities_n)
