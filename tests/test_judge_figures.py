@@ -53,6 +53,11 @@ def test_the_temperature_undoes_too_sure_answers_on_images_that_it_was_not_fitte
     assert 9_000 < found.num_images < 11_000
 
 
+def test_few_images_of_a_class_give_no_calibration() -> None:
+    labels_n = np.arange(30) % 2
+    assert calibrate(labels_n, 0.1 + 0.8 * labels_n, [f"image {number}" for number in range(30)]) is None
+
+
 def test_one_class_in_a_half_gives_no_calibration() -> None:
     assert calibrate(np.array([0, 1]), np.array([0.2, 0.7]), ["same", "same"]) is None
 

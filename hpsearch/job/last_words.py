@@ -52,7 +52,7 @@ def _scores(val: SplitResult) -> list[str]:
     lines = [
         f"  val AUC {val['auc']:.4f} (95 % interval {low:.4f} to {high:.4f}, {val['num_images']:,} images)",
         f"  val accuracy {val['accuracy']:.4f}; always the larger class: {val['majority_accuracy']:.4f}",
-        f"  TPR {rates}",
+        f"  TPR {rates}" + (f" ({val['num_real']:,} real images)" if "num_real" in val else ""),
     ]
     return [*lines, f"  note: {val['note']}"] if "note" in val else lines
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NUM_BINS = 15
 """Bins of equally many images, of the expected calibration error."""
+MIN_TO_CALIBRATE = 10
+"""Images of a class in each half: a few that are told apart would put the temperature at the end of its range."""
 _LOG_TEMPERATURES = (-3.0, 3.0)
 _SMALLEST = 1e-6
 
@@ -78,11 +80,11 @@ def calibrate(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floatin
         names: Group of each image, or its name; a hash of it decides the half.
 
     Returns:
-        None where a half lacks a class.
+        None where a half has fewer than `MIN_TO_CALIBRATE` images of a class.
     """
     is_fold_n = np.array([hashlib.blake2b(name.encode(errors="surrogateescape")).digest()[0] % 2 == 0 for name in names])
     for half_n in (is_fold_n, ~is_fold_n):
-        if len(np.unique(labels_n[half_n])) < 2:
+        if np.bincount(labels_n[half_n], minlength=2).min() < MIN_TO_CALIBRATE:
             return None
     temperature = fitted_temperature(labels_n[is_fold_n], probabilities_n[is_fold_n])
     rest_n, answers_n = labels_n[~is_fold_n], probabilities_n[~is_fold_n]

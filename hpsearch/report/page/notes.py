@@ -20,7 +20,7 @@ def _about_the_run(content: PageContent) -> Iterator[str]:
     if content.status == "running":
         yield f"This run has not ended: every number here may still change. Its last event is of {last:%-d %B, %H:%M}."
     elif content.status == "interrupted":
-        yield f"This run was interrupted; its last event is of {last:%-d %B, %H:%M}. The same command continues it."
+        yield f"This run was interrupted; its last event is of {last:%-d %B, %H:%M}. Its command with its --name continues it."
     best = content.best
     if best is not None and best.images < content.study.top:
         yield (
