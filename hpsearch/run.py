@@ -150,7 +150,7 @@ def driven(run: Run) -> int:
     code = run.whole_job()
     try:
         print(run.last_words, flush=True)
-    except OSError:  # nobody reads any more; it is in the log, too
+    except OSError:  # nobody reads any more; `hpsearch.status` says it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 

@@ -115,3 +115,8 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_node_that_was_not_sent_the_images_says_what_to_do(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"are not on this node\. Start the run again"):
         local_copy(f"driver://{folder}", tmp_path / "cache")
+
+
+def test_a_link_back_to_the_folder_itself_is_followed_once(folder: Path) -> None:
+    (folder / "real" / "again").symlink_to(folder)
+    assert {file.name for file in listed_files(folder)} == set(NAMES)

@@ -92,6 +92,11 @@ def is_image(file_name: str) -> bool:
 
 def walk_images(root: Path) -> list[str]:
     """Every image below `root`, as sorted paths relative to it; links to directories are followed once."""
+    return [path for path in walk_files(root) if is_image(path.rpartition("/")[2])]
+
+
+def walk_files(root: Path) -> list[str]:
+    """Every file below `root`, as sorted paths relative to it; links to directories are followed once."""
     return sorted(_walk(str(root), "", set()))
 
 
@@ -133,7 +138,7 @@ def _walk(root: str, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
         for entry in entries:
             if entry.is_dir():
                 yield from _walk(root, f"{below}{entry.name}/", seen)
-            elif is_image(entry.name):
+            else:
                 yield f"{below}{entry.name}"
 
 

@@ -68,11 +68,6 @@ def copy_of(source: str, cache_dir: Path) -> Path:
     return cache_dir / FETCHED / f"{address.rpartition('/')[2]}-{digest}"
 
 
-def folder_on_driver(source: str) -> Path:
-    """The folder that a `driver://` address names."""
-    return Path(source.removeprefix(ON_DRIVER))
-
-
 def link_on_driver(source: str, cache_dir: Path) -> Path:
     """Makes the driver's own "copy" of its folder, a link. Without the folder, a copy that an earlier driver has sent serves.
 
@@ -80,7 +75,7 @@ def link_on_driver(source: str, cache_dir: Path) -> Path:
         InputError: no such folder, and no copy.
         StorageError: the link cannot be made.
     """
-    folder, copy = folder_on_driver(source), copy_of(source, cache_dir)
+    folder, copy = Path(source.removeprefix(ON_DRIVER)), copy_of(source, cache_dir)
     if not folder.is_absolute():
         raise InputError(f"{source}: give the whole path, {ON_DRIVER}{folder.absolute()}")
     try:
@@ -110,7 +105,7 @@ def _fetch(source: str, target: Path, progress: Progress | None) -> None:
     if not sizes:
         raise InputError(f"{source}: there is nothing below this address. Look at it with your provider's own tool.")
     missing = [name for name, (_, size) in sizes.items() if not _is_there(target / name, size)]
-    _require_disk(source, target, sum(sizes[name][1] for name in missing))
+    require_disk(f"the copy of {source}", target.parent, sum(sizes[name][1] for name in missing))
     jobs = ((file_system, sizes[name][0], target / name) for name in missing)
     with ThreadPoolExecutor(NUM_STREAMS) as pool:
         try:
@@ -155,12 +150,17 @@ def _is_there(file: Path, size: int) -> bool:
         return False
 
 
-def _require_disk(source: str, target: Path, needed: int) -> None:
-    free = shutil.disk_usage(target.parent).free
+def require_disk(what: str, directory: Path, needed: int) -> None:
+    """Checks that `directory` has room for `needed` bytes.
+
+    Raises:
+        StorageError: it has not.
+    """
+    free = shutil.disk_usage(directory).free
     if needed > free:
         raise StorageError(
-            f"{target.parent}: the copy of {source} needs {needed:,} bytes more, and {free:,} are free. Free some, or give a "
-            "directory on a larger disk with --set data.cache_dir=DIR."
+            f"{directory}: {what} needs {needed:,} bytes more, and {free:,} are free. Free some, or give a directory on a "
+            "larger disk with --set data.cache_dir=DIR."
         )
 
 

@@ -16,6 +16,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """SIGUSR1 is what SLURM sends ahead of its time limit."""
 
 STDERR = 2
+"""Written to as it is: a handler may have interrupted a write through Python's own buffer."""
 
 
 class Interrupt:

@@ -60,7 +60,7 @@ class Nodes:
             give_up(self._refused[node_id])
             self._refused[node_id] = []
         for node_id, node in nodes.items():
-            if self.is_unknown(node_id) and node_id not in self._leaving:
+            if self.is_unknown(node_id):
                 arrivals.ask(node)
         for node_id, objection in arrivals.answers().items():
             if not objection:
@@ -71,7 +71,8 @@ class Nodes:
 
     def is_unknown(self, node_id: str) -> bool:
         """Whether it has joined, and is not checked yet."""
-        return self._arrivals is not None and node_id not in self._welcome and node_id not in self._refused
+        is_settled = node_id in self._welcome or node_id in self._refused or node_id in self._leaving
+        return self._arrivals is not None and not is_settled
 
     @property
     def has_doubtful(self) -> bool:

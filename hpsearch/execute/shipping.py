@@ -6,8 +6,8 @@ the right size and time is not sent again, so a copy that was cut short goes on.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,8 @@ from ray.util.client import ray as client
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpsearch.data.cache_lock import only_one_builder
-from hpsearch.data.remote import PARTIAL
+from hpsearch.data.folders import walk_files
+from hpsearch.data.remote import PARTIAL, require_disk
 from hpsearch.errors import ClusterError, HpsearchError, StorageError
 from hpsearch.execute.connect import alive, name_of
 from hpsearch.execute.messages import last_line
@@ -116,16 +117,12 @@ def reason_of(error: Exception) -> str:
 
 
 def listed_files(folder: Path) -> list[ListedFile]:
-    """All files below `folder`, links followed; hidden ones too, since a label file may be one."""
+    """All files below `folder`; links to directories are followed once, those to nothing are left out."""
     found = []
-    for directory, _, names in os.walk(folder, followlinks=True):
-        for name in names:
-            path = Path(directory, name)
-            try:
-                status = path.stat()
-            except OSError:  # a link to nothing is no image
-                continue
-            found.append(ListedFile(str(path.relative_to(folder)), status.st_size, status.st_mtime_ns))
+    for name in walk_files(folder):
+        with contextlib.suppress(FileNotFoundError):
+            status = (folder / name).stat()
+            found.append(ListedFile(name, status.st_size, status.st_mtime_ns))
     return found
 
 
@@ -175,7 +172,7 @@ def _brought(reader: Any, listed: Sequence[ListedFile], final: Path) -> int:
             "each node a cache of its own with --set data.cache_dir=DIR, on its own disk."
         )
     target.mkdir(parents=True, exist_ok=True)
-    _require_disk(target, sum(file.size for file in missing))
+    require_disk("the copy of the images", target, sum(file.size for file in missing))
     asked: deque[tuple[Sequence[ListedFile], Any]] = deque()
     for batch in batches(missing):
         asked.append((batch, reader.read.remote([file.name for file in batch])))
@@ -207,15 +204,6 @@ def _is_there(path: Path, file: ListedFile) -> bool:
     except OSError:
         return False
     return status.st_size == file.size and status.st_mtime_ns == file.modified_ns
-
-
-def _require_disk(target: Path, needed: int) -> None:
-    free = shutil.disk_usage(target).free
-    if needed > free:
-        raise StorageError(
-            f"{target}: the images need {needed:,} bytes more, and {free:,} are free. Free some, or give a directory on a "
-            "larger disk with --set data.cache_dir=DIR."
-        )
 
 
 def _write(target: Path, batch: Sequence[ListedFile], contents: Any) -> None:

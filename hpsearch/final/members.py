@@ -50,7 +50,5 @@ def see_alike(params: Params, others: Params) -> bool:
     from hpsearch.train.augment import build_augmentation
     from hpsearch.train.settings import settings_from
 
-    rules = []
-    for settings in map(settings_from, (params, others)):
-        rules.append(build_augmentation(settings.augment, settings.image_px).evaluation_rule)
-    return rules[0] == rules[1]
+    one, other = (build_augmentation(s.augment, s.image_px) for s in map(settings_from, (params, others)))
+    return one.evaluation_rule == other.evaluation_rule

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -140,7 +138,7 @@ class Display:
         try:
             self._print(kind, text, **numbers)
         except OSError:  # whoever read it has gone, a pipe or a terminal; the log has everything
-            self._console.file = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as this process lives
+            self._console.quiet = True
 
     def _print(self, kind: str, text: str, **numbers: Any) -> None:
         stamp = time.strftime("%H:%M:%S")
