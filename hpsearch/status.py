@@ -19,7 +19,7 @@ def command(argv: list[str]) -> int:
     run: str = parser().parse_args(argv).run
     from rich.console import Console
 
-    from hpsearch.job.last_words import what_came_of_it
+    from hpsearch.job.last_words import how_it_goes_on, what_came_of_it
     from hpsearch.job.place import looked_at
     from hpsearch.job.spending import budget_use, read_budget
     from hpsearch.report.moment import moment_of
@@ -38,6 +38,8 @@ def command(argv: list[str]) -> int:
     Console().print(status_group(layout.root.resolve().name, phase, moment))
     if result is not None and phase == "done":
         print("\n".join(what_came_of_it(layout, result)))
+    elif phase == "interrupted":
+        print("", how_it_goes_on(layout), sep="\n")
     return 0
 
 

@@ -23,8 +23,12 @@ def last_words(layout: RunLayout, result: Result) -> str:
     what = "the given configuration" if was_given else wording.counts(counts)
     lines = [f"{result['status']}: {what}, {result['images_trained']:,} images trained"]
     lines += what_came_of_it(layout, result)
-    go_on = f"The same command with --name {layout.root.resolve().name} continues this study from here."
-    return "\n".join(lines if is_done else [*lines, "", go_on])
+    return "\n".join(lines if is_done else [*lines, "", how_it_goes_on(layout)])
+
+
+def how_it_goes_on(layout: RunLayout) -> str:
+    """What to do about a run that was interrupted."""
+    return f"The same command with --name {layout.root.resolve().name} continues this study from here."
 
 
 def what_came_of_it(layout: RunLayout, result: Result) -> list[str]:

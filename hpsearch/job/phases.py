@@ -79,9 +79,10 @@ class Run:
         check_storage(self.layout.root)
         with contextlib.closing(self.place.open_journal()) as journal, log_to(self.layout.log):
             self.engine = self._open_engine(journal)
+            self.record = Record(self.layout, self.inputs, self.engine)
+            self.record.begun()
             self.tensorboard = TensorBoardWriter(self.layout, self.engine.study)
             self.tensorboard.replay(journal.events)
-            self.record = Record(self.layout, self.inputs, self.engine)
             with self.display:
                 try:
                     code = self._phases()

@@ -91,6 +91,11 @@ class Record:
         self._findings = _told(known) if known else self._final.get("audit", []) if self._final else []
         self._status = "running"
 
+    def begun(self) -> None:
+        """Says in an earlier call's `result.json` that it goes on, since who is killed cannot say that it has not ended."""
+        if self._final is not None:
+            write_result(self._layout, self._result(self._status))
+
     def unreadable(self, unreadable: Sequence[tuple[str, str]]) -> None:
         """Writes `unreadable.csv`: path and reason of each image that cannot be decoded; nothing where all can."""
         if unreadable:
