@@ -48,6 +48,21 @@ def test_token_given_in_the_environment_moves_to_the_file(tmp_path: Path, monkey
     assert "RAY_AUTH_TOKEN" not in os.environ
 
 
+def test_token_that_another_start_makes_at_the_same_time_is_kept_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def open_after_the_other(path: Path, *how: int) -> int:
+        private_token_file().write_text("of the other")
+        return opened(path, *how)
+
+    monkeypatch.setattr("os.open", open_after_the_other)
+    file = prepare_local_token(tmp_path)
+    assert file.read_text() == "of the other"
+    assert list(file.parent.iterdir()) == [file]
+
+
 def test_file_that_others_could_read_is_made_private(tmp_path: Path) -> None:
     private_token_file().parent.mkdir(parents=True)
     private_token_file().write_text("secret")

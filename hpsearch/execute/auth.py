@@ -76,16 +76,33 @@ def _take_from_environment() -> str | None:
 
 def _written(file: Path, token: str | None) -> Path:
     """`file`, holding `token`, or whatever it holds already, or a new token."""
-    if token is None and file.is_file() and file.stat().st_size > 0:
+    is_there = file.is_file()
+    if token is None and is_there and file.stat().st_size > 0:
         file.chmod(stat.S_IRUSR | stat.S_IWUSR)
         return file
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(token or secrets.token_hex(32))
-    partial.replace(file)
+    partial = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(token or secrets.token_hex(32))
+        if token is None and not is_there:
+            _put_first(partial, file)
+        else:
+            partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
     return file
+
+
+def _put_first(partial: Path, file: Path) -> None:
+    """Gives `partial` the name `file`, unless another start has made its own token meanwhile, which its Ray uses by now."""
+    try:
+        os.link(partial, file)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        partial.replace(file)
 
 
 def _use(file: Path) -> None:
