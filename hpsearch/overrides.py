@@ -37,7 +37,7 @@ def parse_value(text: str, option: str) -> Any:
     """
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date without such a day
         raise InputError(f"--set {option}: the value is not valid YAML ({error}). Quote it.") from error
 
 
@@ -81,6 +81,9 @@ def _typed(value: Any, hint: Any, option: str) -> Any:
         return value
     if hint is bool and isinstance(value, bool):
         return value
+    if hint is str and (value is None or isinstance(value, str)):
+        return value or ""
     if hint is str:
-        return "" if value is None else str(value)
+        found = f"text is needed, and YAML reads this as {type(value).__name__}"
+        raise InputError(f"--set {option}: {found}. If it is text, quote it twice: '\"…\"'.")
     raise InputError(f"--set {option}: {_KINDS[hint]} is needed, not {value!r}.")

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 
@@ -15,6 +16,10 @@ def test_overrides_reach_nested_fields_with_their_types() -> None:
     assert config.budget.minutes == 8.0
     assert config.plugins == ("one", "two")
     assert config.search.objective == "accuracy"
+
+
+def test_text_that_looks_like_a_number_is_taken_in_quotes() -> None:
+    assert with_overrides(RunConfig(), ['name="007"', "out=runs/2024", "data.cache_dir="]).name == "007"
 
 
 def test_null_takes_an_optional_setting_back() -> None:
@@ -43,10 +48,15 @@ def test_null_takes_an_optional_setting_back() -> None:
         ("search.eta=1", "search.eta is 1.0; it must be between 1.1"),
         ("budget.trials=0", "budget.trials is 0; it must be above 0"),
         ("plugins=[a", "not valid YAML"),
+        ("plugins=[1]", "text is needed, and YAML reads this as int. If it is text, quote it twice"),
+        ("data.cache_dir=[1]", "YAML reads this as list"),
+        ("name=007", "YAML reads this as int"),
+        ("out=yes", "YAML reads this as bool"),
+        ("name=2024-13-45", "not valid YAML (month must be in 1..12). Quote it."),
     ],
 )
 def test_a_wrong_override_says_what_is_right(option: str, message: str) -> None:
-    with pytest.raises(InputError, match=message.replace("[", r"\[")):
+    with pytest.raises(InputError, match=re.escape(message)):
         with_overrides(RunConfig(), [option])
 
 
