@@ -136,6 +136,20 @@ def test_a_template_without_its_images_is_left_out_and_noted(competition: Path) 
     assert "testset1_seen_nolabel.txt: left out, since the folder of its images is missing" in data.notes
 
 
+def test_of_several_templates_the_first_is_taken_and_the_others_are_named(competition: Path) -> None:
+    phase2 = competition / "phase2"
+    for name in ("testset2_unseen", "testset0_lost"):
+        (phase2 / f"{name}_nolabel.txt").write_text("img_name\nu.jpg\n")
+    (phase2 / "testset2_unseen").mkdir()
+    data = found(competition)
+    assert data.template is not None
+    assert data.template.file.name == "testset1_seen_nolabel.txt"
+    notes = "\n".join(data.notes)
+    assert "testset0_lost_nolabel.txt: left out, since the folder of its images is missing\n" in notes
+    assert "testset1_seen_nolabel.txt: template of a submission, 2 images\n" in notes
+    assert "testset2_unseen_nolabel.txt: not scored by this run, which takes the first template by name; " in notes
+
+
 def test_a_template_may_have_other_columns(tmp_path: Path) -> None:
     file = write_template(tmp_path, ["a.jpg"], header="image")
     file.write_text("image,y_pred\na.jpg,0.5\n")

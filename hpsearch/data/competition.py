@@ -82,13 +82,17 @@ def _read_split(
 
 def _find_template(root: Path, notes: list[str]) -> Template | None:
     phase2 = root / "phase2" if (root / "phase2").is_dir() else root.parent / "phase2"
-    files = sorted(phase2.glob(f"*{_TEMPLATE_END}"))
-    for file in files:
-        images = file.with_name(file.name.removesuffix(_TEMPLATE_END))
-        if images.is_dir():
-            template = read_template(file, images)
-            notes.append(f"{file.name}: template of a submission, {len(template):,} images")
-            return template
-    if files:
-        notes.append(f"{files[0].name}: left out, since the folder of its images is missing")
-    return None
+    images = {file: file.with_name(file.name.removesuffix(_TEMPLATE_END)) for file in sorted(phase2.glob(f"*{_TEMPLATE_END}"))}
+    complete = [file for file in images if images[file].is_dir()]
+    notes += [f"{file.name}: left out, since the folder of its images is missing" for file in images if file not in complete]
+    if not complete:
+        return None
+    chosen, *others = complete
+    template = read_template(chosen, images[chosen])
+    notes.append(f"{chosen.name}: template of a submission, {len(template):,} images")
+    if others:
+        notes.append(
+            f"{', '.join(file.name for file in others)}: not scored by this run, which takes the first template by name; the "
+            "finished model scores others with `python -m hpsearch.predict --model RUN --template FILE --images DIR --out CSV`"
+        )
+    return template
