@@ -1,10 +1,11 @@
-"""Files that are replaced whole: a reader sees the old content or the new one, never a part."""
+"""Files that are replaced whole: a reader sees the old content or the new one, never a part. And the text of tables."""
 
 from __future__ import annotations
 
+import csv
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,3 +65,16 @@ def write_text(file: Path, text: str) -> None:
             f"{file} cannot be written: {error.strerror}. Free space or make the directory writable; "
             f"`python -m hpsearch.report {file.parent}` then writes it again."
         ) from error
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> str:
+    """The text of a CSV file, header first; file names may hold commas, quotes and any end of a line."""
+    lines = _Lines()
+    # Python before 3.13 quotes a carriage return only where lines end in one; readers take it for the end of a row.
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
+
+
+class _Lines(list[str]):
+    def write(self, line: str) -> None:
+        self.append(line)

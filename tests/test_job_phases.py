@@ -4,6 +4,7 @@ import dataclasses
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from hpsearch import status
@@ -26,6 +27,14 @@ class Killed(Run):
 
     def _phases(self) -> int:
         raise SystemExit
+
+
+class WithUnreadable(Run):
+    """A run that finds images that cannot be read."""
+
+    def _phases(self) -> int:
+        self.record.unreadable([("a\rb.jpg", "cut\nshort")])
+        return EXIT_DONE
 
 
 @pytest.fixture
@@ -55,3 +64,8 @@ def test_a_finished_run_that_was_extended_and_killed_is_interrupted(
     shown = capsys.readouterr().out
     assert "study  interrupted" in shown
     assert shown.endswith("The same command with --name study continues this study from here.\n")
+
+
+def test_unreadable_images_are_listed_by_whatever_name(inputs: Inputs, tmp_path: Path) -> None:
+    start(WithUnreadable, inputs)
+    assert pd.read_csv(tmp_path / "study" / "unreadable.csv").to_numpy().tolist() == [["a\rb.jpg", "cut\nshort"]]

@@ -32,13 +32,14 @@ def written(tmp_path: Path) -> RunLayout:
     make_export(layout.best, stored_px=40)
     names = write_images(tmp_path / "images", 4, 48, np.random.default_rng(0))
     (tmp_path / "images" / names[3]).write_bytes(b"")
-    predictions = answers([0, 1, 0, 1], [0.9, 0.1, 0.4, 0.0], names)
+    predictions = answers([0, 1, 0, 1], [0.9, 0.1, 0.4, 0.0], ["odd\rname.jpg", *names[1:]])
     write_mistakes(layout, hpsearch.load(layout.best, "cpu"), predictions, [str(tmp_path / "images" / one) for one in names])
     return layout
 
 
 def test_pictures_and_heat_are_kept_and_an_unreadable_image_is_left_out(written: RunLayout) -> None:
     found = read_mistakes(written)
+    assert found[0].name == "odd\rname.jpg"
     assert [(one.label, one.probability, one.is_wrong) for one in found] == [(0, 0.9, True), (0, 0.4, False), (1, 0.1, True)]
     for one in found:
         assert one.heat is not None

@@ -46,8 +46,9 @@ def test_trials_csv_has_a_row_a_trial_with_parameters_and_rung_values_as_columns
     assert table["seconds"].tolist() == ["7.5", "2.5"]
 
 
-def test_trials_csv_quotes_messages_with_commas_and_newlines(layout: RunLayout) -> None:
-    trial = TrialState(number=0, params={"lr": 0.1}, origin="tpe", outcome=Outcome.FAILED, message='no, "really"\nnot')
+@pytest.mark.parametrize("message", ['no, "really"\nnot', "1 %\r2 %"])
+def test_trials_csv_quotes_messages_with_commas_and_newlines(layout: RunLayout, message: str) -> None:
+    trial = TrialState(number=0, params={"lr": 0.1}, origin="tpe", outcome=Outcome.FAILED, message=message)
     write_trials(layout, study_of(trial))
     assert pd.read_csv(layout.trials_csv)["message"].tolist() == [trial.message]
 
@@ -61,11 +62,12 @@ def test_parameters_of_all_trials_come_before_conditional_ones() -> None:
 
 
 def test_predictions_come_back_as_written(layout: RunLayout) -> None:
-    given = Predictions(names=("a,b.jpg", "ü.jpg"), labels_n=np.array([1, 0]), probabilities_n=np.array([0.25, 1.0]))
+    given = Predictions(names=("a\rb.jpg", "ü,\n.jpg"), labels_n=np.array([1, 0]), probabilities_n=np.array([0.25, 1.0]))
     write_predictions(layout, given)
     found = read_predictions(layout)
     assert found is not None
     assert (found.names, found.labels_n.tolist(), found.probabilities_n.tolist()) == (given.names, [1, 0], [0.25, 1.0])
+    assert pd.read_csv(layout.val_predictions)["img_name"].tolist() == list(given.names)
 
 
 def test_predictions_that_were_never_written_are_none(layout: RunLayout) -> None:

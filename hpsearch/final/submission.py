@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hpsearch.errors import InputError
-from hpsearch.files import replacing
+from hpsearch.files import as_csv, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,9 @@ def write_submission(file: Path, names: Sequence[str], probabilities_n: NDArray[
     Raises:
         InputError: a rule of `submission_problems` is broken; `file` is then not written.
     """
-    table = pd.DataFrame({HEADER[0]: pd.Series(list(names), dtype=object), HEADER[1]: probabilities_n.astype(np.float64)})
+    rows = ([name, f"{p:.6f}"] for name, p in zip(names, probabilities_n.tolist(), strict=True))
     with replacing(file) as partial:
-        table.to_csv(partial, index=False, float_format="%.6f", lineterminator="\n", errors="surrogateescape")
+        partial.write_text(as_csv([HEADER, *rows]), encoding="utf-8", errors="surrogateescape", newline="")
         problems = submission_problems(partial, names)
         if problems:
             raise InputError(f"{file}: not a valid submission: {'; '.join(problems)}.")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.files import write_text
+from hpsearch.files import as_csv, write_text
 from hpsearch.judge.figures import calibrate, deepfake_share, tempered
 from hpsearch.judge.objectives import part_aucs
 from hpsearch.layout import ConfirmationResult, FinalistResult, MemberResult, RobustnessResult
@@ -98,15 +96,13 @@ def write_finalists(layout: RunLayout, final: Final, seed: int) -> None:
         StorageError: the run directory cannot be written.
     """
     standings = {one.trial: one for one in final.confirmation.standings}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
+    rows: list[list[object]] = [
         ["trial", "repeat", "seed", "first_score", "value", "auc", "accuracy", "images", "seconds", "dropped", "winner"]
-    )
+    ]
     order = {trial: rank for rank, trial in enumerate(standings)}
     for training, retrained in sorted(final.trainings.items(), key=lambda pair: (order[pair[0].trial], pair[0].repeat)):
         last = retrained.curve[-1]
-        writer.writerow(
+        rows.append(
             [
                 training.trial,
                 training.repeat,
@@ -121,4 +117,4 @@ def write_finalists(layout: RunLayout, final: Final, seed: int) -> None:
                 training.trial == final.confirmation.winner,
             ]
         )
-    write_text(layout.finalists_csv, text.getvalue())
+    write_text(layout.finalists_csv, as_csv(rows))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from hpsearch.files import write_text
+from hpsearch.files import as_csv, write_text
 from hpsearch.job.figures import final_figures, member_results, prior_shift, write_finalists
 from hpsearch.job.last_words import last_words
 from hpsearch.job.spending import gpu_hours
@@ -99,9 +97,7 @@ class Record:
     def unreadable(self, unreadable: Sequence[tuple[str, str]]) -> None:
         """Writes `unreadable.csv`: path and reason of each image that cannot be decoded; nothing where all can."""
         if unreadable:
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows([("path", "reason"), *unreadable])
-            write_text(self._layout.unreadable, text.getvalue())
+            write_text(self._layout.unreadable, as_csv([("path", "reason"), *unreadable]))
 
     def audited(self, audit: Audit, say: Callable[[str], None]) -> None:
         """Writes the audit as a page and for programs, and says the problems and warnings."""

@@ -19,6 +19,7 @@ from PIL import Image
 from hpsearch.data.dataset import DEEPFAKE, REAL
 from hpsearch.data.decode import UnreadableImageError, decode
 from hpsearch.errors import InputError
+from hpsearch.files import as_csv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,8 +89,8 @@ def write_mistakes(layout: RunLayout, scorer: Scorer, predictions: Predictions, 
             _save(overlaid(seen_hwc, heat_bhw[0].cpu().numpy()), layout.mistakes / heat)
         probability = f"{predictions.probabilities_n[row]:.6f}"
         rows.append([predictions.names[row], int(predictions.labels_n[row]), probability, picture, heat])
-    with (layout.mistakes / INDEX).open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([HEADER, *rows])
+    text = as_csv([HEADER, *rows])
+    (layout.mistakes / INDEX).write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def worst(predictions: Predictions, label: int) -> list[int]:

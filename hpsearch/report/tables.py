@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpsearch.errors import InputError
-from hpsearch.files import write_text
+from hpsearch.files import as_csv, write_text
 from hpsearch.layout import RunLayout
 from hpsearch.report.facts import objective_of
 from hpsearch.report.summary import state_of
@@ -69,7 +68,7 @@ def write_trials(layout: RunLayout, study: Study) -> None:
         ]
         for trial in ordered
     )
-    write_text(layout.trials_csv, _csv(header, rows))
+    write_text(layout.trials_csv, as_csv([header, *rows]))
 
 
 def write_predictions(layout: RunLayout, predictions: Predictions) -> None:
@@ -79,7 +78,8 @@ def write_predictions(layout: RunLayout, predictions: Predictions) -> None:
         StorageError: the run directory cannot be written.
     """
     columns = zip(predictions.names, predictions.labels_n.tolist(), predictions.probabilities_n.tolist(), strict=True)
-    write_text(layout.val_predictions, _csv(_PREDICTION_HEADER, ([name, label, f"{p:.8g}"] for name, label, p in columns)))
+    rows = ([name, label, f"{p:.8g}"] for name, label, p in columns)
+    write_text(layout.val_predictions, as_csv([_PREDICTION_HEADER, *rows]))
 
 
 def read_predictions(layout: RunLayout) -> Predictions | None:
@@ -102,11 +102,3 @@ def read_predictions(layout: RunLayout) -> Predictions | None:
             f"{layout.val_predictions}: {error or 'empty'}; expected {rule}. Delete it; the run writes it again."
         ) from error
     return Predictions(names=names, labels_n=np.array(labels, dtype=np.int64), probabilities_n=np.array(probabilities))
-
-
-def _csv(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue()
