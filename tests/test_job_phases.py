@@ -9,7 +9,8 @@ import pytest
 
 from hpsearch import status
 from hpsearch.config import BudgetConfig, DataConfig, RunConfig
-from hpsearch.errors import EXIT_DONE
+from hpsearch.errors import EXIT_DONE, InputError
+from hpsearch.job.check_template import check_template
 from hpsearch.job.inputs import Inputs, read_inputs
 from hpsearch.job.phases import Run
 from tests.small_set import SPACE, make_competition
@@ -47,8 +48,10 @@ def inputs(tmp_path: Path) -> Inputs:
     )
 
 
-def start(kind: type[Run], inputs: Inputs) -> None:
-    kind(inputs, display_mode="quiet", began=time.monotonic()).whole_job()
+def start(kind: type[Run], inputs: Inputs) -> Run:
+    run = kind(inputs, display_mode="quiet", began=time.monotonic())
+    run.whole_job()
+    return run
 
 
 def test_a_finished_run_that_was_extended_and_killed_is_interrupted(
@@ -69,3 +72,31 @@ def test_a_finished_run_that_was_extended_and_killed_is_interrupted(
 def test_unreadable_images_are_listed_by_whatever_name(inputs: Inputs, tmp_path: Path) -> None:
     start(WithUnreadable, inputs)
     assert pd.read_csv(tmp_path / "study" / "unreadable.csv").to_numpy().tolist() == [["a\rb.jpg", "cut\nshort"]]
+
+
+def test_a_template_without_one_readable_image_is_refused_before_anything_is_written(inputs: Inputs, tmp_path: Path) -> None:
+    for image in (tmp_path / "data" / "phase2" / "testset1_seen").iterdir():
+        image.write_bytes(image.read_bytes()[:300])
+    with pytest.raises(
+        InputError, match=r"testset1_seen_nolabel\.txt: none of the 6 images that were tried can be read, for .*00\.jpg: "
+    ):
+        start(WithoutWork, inputs)
+    assert not (tmp_path / "study").exists()
+
+
+def test_an_unreadable_image_of_the_template_is_said_at_the_start(inputs: Inputs, tmp_path: Path) -> None:
+    assert start(WithoutWork, inputs).notes == [*inputs.notes]
+    (tmp_path / "data" / "phase2" / "testset1_seen" / f"{3:032x}.jpg").write_bytes(b"")
+    said = start(WithoutWork, inputs).notes[-1]
+    assert said.startswith(
+        "testset1_seen_nolabel.txt: 1 of the 6 images that were tried cannot be read and would be scored 0.5"
+    )
+    assert said.endswith("3.jpg: the file is empty")
+
+
+def test_few_images_of_a_large_template_are_tried_from_its_first_to_its_last(inputs: Inputs) -> None:
+    template = inputs.dataset.template
+    assert template is not None
+    paths = [*template.paths[:1], *["nowhere.jpg"] * 98, *template.paths[:1]]
+    large = dataclasses.replace(template, names=paths, paths=paths)
+    assert "14 of the 16 images" in check_template(large)[0]

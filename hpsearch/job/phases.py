@@ -27,6 +27,7 @@ from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
 from hpsearch.job.able import able_trials
 from hpsearch.job.check_cluster import check_cluster
+from hpsearch.job.check_template import check_template
 from hpsearch.job.finals import Finals
 from hpsearch.job.handover import complete_export
 from hpsearch.job.inputs import cache_directory, num_cores, scanner
@@ -76,6 +77,8 @@ class Run:
         Raises:
             HpsearchError: with its own exit code; everything journaled is kept.
         """
+        template = self.inputs.dataset.template
+        self.notes = [*self.inputs.notes, *(check_template(template) if template is not None else [])]
         check_storage(self.layout.root)
         with contextlib.closing(self.place.open_journal()) as journal, log_to(self.layout.log):
             self.engine = self._open_engine(journal)
@@ -109,7 +112,7 @@ class Run:
 
     def _phases(self) -> int:
         self.display.event(f"run directory {self.layout.root}; --name {self.config.name} continues it")
-        for note in self.inputs.notes:
+        for note in self.notes:
             self.display.event(note)
         if self.engine.study.earlier:
             self.display.event(f"warm start: the sampler knows {len(self.engine.study.earlier)} trials of earlier studies")
