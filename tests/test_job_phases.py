@@ -9,7 +9,9 @@ import pytest
 
 from hpsearch import status
 from hpsearch.config import BudgetConfig, DataConfig, RunConfig
+from hpsearch.data.dataset import Template
 from hpsearch.errors import EXIT_DONE, InputError
+from hpsearch.execute.session import Ending
 from hpsearch.job.check_template import check_template
 from hpsearch.job.inputs import Inputs, read_inputs
 from hpsearch.job.phases import Run
@@ -36,6 +38,19 @@ class WithUnreadable(Run):
     def _phases(self) -> int:
         self.record.unreadable([("a\rb.jpg", "cut\nshort")])
         return EXIT_DONE
+
+
+class AfterItsFinals(Run):
+    """A run that was interrupted when only predicting and describing were left."""
+
+    was_on_ray = False
+
+    def _on_ray(self) -> Ending:
+        self.was_on_ray = True
+        return Ending.FINISHED
+
+    def _submit(self, template: Template) -> None:
+        """Nothing: there is no model."""
 
 
 @pytest.fixture
@@ -100,3 +115,20 @@ def test_few_images_of_a_large_template_are_tried_from_its_first_to_its_last(inp
     paths = [*template.paths[:1], *["nowhere.jpg"] * 98, *template.paths[:1]]
     large = dataclasses.replace(template, names=paths, paths=paths)
     assert "14 of the 16 images" in check_template(large)[0]
+
+
+@pytest.mark.parametrize(
+    ("budget", "needs_ray"),
+    [
+        (BudgetConfig(minutes=60), True),
+        (BudgetConfig(minutes=1e-6), False),
+        (BudgetConfig(gpu_hours=1), True),
+    ],
+)
+def test_ray_is_not_started_where_the_finals_are_done_and_the_time_is_used_up(
+    inputs: Inputs, monkeypatch: pytest.MonkeyPatch, budget: BudgetConfig, needs_ray: bool
+) -> None:
+    monkeypatch.setattr("hpsearch.job.record.Record.has_finals", lambda record: True)
+    run = start(AfterItsFinals, dataclasses.replace(inputs, config=dataclasses.replace(inputs.config, budget=budget)))
+    assert isinstance(run, AfterItsFinals)
+    assert run.was_on_ray == needs_ray

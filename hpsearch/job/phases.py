@@ -35,7 +35,7 @@ from hpsearch.job.log_file import log_to
 from hpsearch.job.packing import packing_job
 from hpsearch.job.place import place_of
 from hpsearch.job.record import Record, write_config
-from hpsearch.job.spending import Spending
+from hpsearch.job.spending import Spending, budget_use
 from hpsearch.job.start_weights import fetch_start_weights
 from hpsearch.job.watch import Watch
 from hpsearch.judge.audit import audit
@@ -122,7 +122,7 @@ class Run:
                 self.layout.weights.resolve(),
                 lambda source: self.display.event(f"start weights {source.tag}: {source.file}"),
             )
-        if not (self.engine.finished and self.record.has_finals()):
+        if not (self._search_is_over() and self.record.has_finals()):
             ending = self._on_ray()
             if ending is Ending.INTERRUPTED:
                 return EXIT_INTERRUPTED
@@ -132,6 +132,11 @@ class Run:
         with self._phase("describing the model"):
             complete_export(self.layout, self.inputs.dataset, self.display, self.tensorboard)
         return EXIT_DONE
+
+    def _search_is_over(self) -> bool:
+        """Whether nothing will be handed out any more, as far as that can be said without a cluster."""
+        seconds = self.earlier_seconds + time.monotonic() - self.began
+        return self.engine.finished or budget_use(self.engine.study, self.config.budget, seconds).is_used_up
 
     def _on_ray(self) -> Ending:
         """Searches and retrains; says how the search ended."""

@@ -48,6 +48,11 @@ class BudgetUse:
         """Wall seconds to go; None: no limit."""
         return None if self.max_seconds is None else max(0.0, self.max_seconds - self.seconds)
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether a limit in time is reached."""
+        return self.seconds_left == 0 or (self.max_gpu_hours is not None and self.gpu_hours >= self.max_gpu_hours)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moment:
