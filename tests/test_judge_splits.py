@@ -83,7 +83,7 @@ def test_without_groups_validation_images_are_whole_clusters(whole: ImageSet, ca
 
 def test_a_shift_split_takes_whole_kinds_out_of_training(whole: ImageSet, cache: Path) -> None:
     split = judged(two_parts(whole), rules(objective="shift_auc"), scanned(cache))  # type: ignore[arg-type]
-    kind_n = clusters_of(scan(whole.paths, cache_dir=cache, num_workers=1), NUM_KINDS, seed=0)
+    kind_n = clusters_of(scan(whole.paths, cache_dir=cache, num_workers=1), NUM_KINDS, seed=0, layout=False)
     of_name = dict(zip(whole.names, kind_n.tolist(), strict=True))
     assert split.val.parts is not None
     shifted = {of_name[name] for name, part in zip(split.val.names, split.val.parts, strict=True) if part == "shift"}

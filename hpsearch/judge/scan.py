@@ -204,3 +204,5 @@ def _block_energies(luma_yx: NDArray[np.float32]) -> NDArray[np.float64]:
 
 NUM_FEATURES = 6 + 16 + 14 + 3
 """Length of a row of `features_nf`."""
+LAYOUT = slice(6, 6 + 16)
+"""Where in it the layout is: what a picture shows, not how it was made."""

@@ -110,9 +110,12 @@ class _Splitter:
             self._scanned = self._scan(self._pool.paths)
         return self._scanned
 
-    def _clusters(self, count: int) -> NDArray[np.int64]:
+    def _clusters(self, count: int, *, layout: bool = True) -> NDArray[np.int64]:
         features_nf = self._features(self._pool.paths) if self._features else None
-        return clusters_of(self._scan_of_pool, count, seed=self._rules.seed, features_nf=features_nf)
+        return clusters_of(self._scan_of_pool, count, seed=self._rules.seed, features_nf=features_nf, layout=layout)
+
+    def _kinds(self) -> list[str]:
+        return [f"k{number}" for number in self._clusters(NUM_KINDS, layout=False)]
 
     @property
     def _what_clusters_compare(self) -> str:
@@ -149,7 +152,7 @@ class _Splitter:
 
     def shift(self) -> None:
         """Takes whole kinds of images out of training; they validate."""
-        kinds = [f"k{number}" for number in self._clusters(NUM_KINDS)]
+        kinds = self._kinds()
         trains_n = ~self._held_n & ~self._in_val_n
         chosen_n = self._chosen(kinds, trains_n, self._rules.shift, _SHIFT)
         self._require_both(chosen_n, f"a shift split of {self._rules.shift:g} of the training images", "judge.shift")
@@ -170,7 +173,7 @@ class _Splitter:
         if groups is not None and max(sizes.values(), default=0) >= 2 * MIN_IMAGES_OF_A_PART:
             self._parts, what = np.array(groups), "groups"
         else:
-            self._parts = np.array([f"k{number}" for number in self._clusters(NUM_KINDS)])
+            self._parts = np.array(self._kinds())
             what = f"kinds of images (clusters of {self._what_clusters_compare})"
         self._notes.append(f"worst group: of {len(set(self._parts[validates_n])):,} {what} in validation")
 
