@@ -8,6 +8,7 @@ from hpsearch.bench.cluster_command import add_cluster
 from hpsearch.bench.confirm_command import add_confirm
 from hpsearch.bench.overhead_command import add_overhead
 from hpsearch.bench.search_command import add_search
+from hpsearch.bench.shift_command import add_shift
 from hpsearch.bench.train_command import add_train
 from hpsearch.cli import Parser, guarded
 
@@ -25,6 +26,7 @@ def _command(argv: list[str]) -> int:
     add_overhead(commands)
     add_cluster(commands)
     add_confirm(commands)
+    add_shift(commands)
     arguments = parser.parse_args(argv)
     print(arguments.run(arguments))
     return 0
