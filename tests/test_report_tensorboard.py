@@ -73,6 +73,11 @@ def auc_of(group: api_pb2.SessionGroup) -> tuple[float, int]:
     return metric.value, metric.training_step
 
 
+def statuses(directory: Path) -> list["api_pb2.Status.ValueType"]:
+    """Of each trial, by number."""
+    return [group.sessions[0].status for _, group in sorted(hparams_table(directory)[1].items())]
+
+
 def test_readings_are_written_by_images_seen(tmp_path: Path, study: Study) -> None:
     layout = RunLayout(tmp_path)
     TensorBoardWriter(layout, study).rung(make_trial(0, 0.6, 0.7))
@@ -121,9 +126,29 @@ def test_hparams_status_tells_a_diverged_trial_from_a_paused_one(tmp_path: Path,
         writer.rung(trial)
         if outcome:
             writer.ended(trial)
-    sessions = {name: group.sessions[0] for name, group in hparams_table(tmp_path)[1].items()}
-    statuses = [sessions[f"trials/{number}"].status for number in range(3)]
-    assert statuses == [api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE, api_pb2.STATUS_UNKNOWN]
+        study.trials[number] = trial
+    assert statuses(tmp_path) == [api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_FAILURE, api_pb2.STATUS_UNKNOWN]
+    writer.finished(study)
+    assert statuses(tmp_path) == [api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE, api_pb2.STATUS_UNKNOWN]
+
+
+@pytest.mark.parametrize("in_another_run", [False, True])
+def test_hparams_status_follows_a_waiting_trial_that_goes_on_and_diverges(
+    tmp_path: Path, study: Study, in_another_run: bool
+) -> None:
+    layout, trial = RunLayout(tmp_path), make_trial(0, 0.6, outcome=Outcome.PAUSED)
+    study.trials[0] = trial
+    writer = TensorBoardWriter(layout, study)
+    writer.rung(trial)
+    writer.ended(trial)
+    if in_another_run:
+        writer.finished(study)
+        writer = TensorBoardWriter(layout, study)
+    trial.outcome, trial.message = Outcome.DIVERGED, "the loss was nan"
+    writer.ended(trial)
+    assert statuses(tmp_path) == [api_pb2.STATUS_FAILURE]
+    (message,) = read(layout.trials).Tensors("0", "trial/message")
+    assert message.tensor_proto.string_val == [b"the loss was nan"]
 
 
 def test_resumed_study_adds_what_is_missing_and_repeats_no_step(tmp_path: Path, study: Study) -> None:

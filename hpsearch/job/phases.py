@@ -244,7 +244,7 @@ class Run:
             on_event=watch,
             nodes=self.nodes,
         )
-        watch.finish()
+        watch.finish(interrupted=ending is Ending.INTERRUPTED)
         return ending
 
     def _finals(self, resources: TrialResources, whole: TrialResources) -> None:

@@ -91,10 +91,12 @@ class Watch:
         if time.monotonic() - self.tables_at >= SECONDS_BETWEEN_TABLES:
             self._write_tables()
 
-    def finish(self) -> None:
-        """Brings tables and views up to date once the search has ended."""
+    def finish(self, *, interrupted: bool) -> None:
+        """Brings tables and views up to date once the search has ended, or was interrupted."""
         self.running.clear()
         self._write_tables()
+        if not interrupted:
+            self._view(lambda: self.tensorboard.finished(self.engine.study))
         self.study_log.finish(self.engine.study)
 
     def _write_tables(self) -> None:

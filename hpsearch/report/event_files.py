@@ -28,8 +28,10 @@ from hpsearch.errors import StorageError
 class EventDirectory:
     """One run in TensorBoard's sense: a directory of event files."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, suffix: str = "") -> None:
+        """Of its files, those that end in `suffix`; `written` looks at all."""
         self.directory = directory
+        self._suffix = suffix
         self._file: Path | None = None
 
     def written(self) -> dict[str, set[int]]:
@@ -53,7 +55,8 @@ class EventDirectory:
             records.write(Event(wall_time=at, file_version="brain.Event:2").SerializeToString())
         for step, summary in summaries:
             records.write(Event(wall_time=at, step=step, summary=summary).SerializeToString())
-        file = self._file or self.directory / f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
+        writer = f"{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
+        file = self._file or self.directory / f"events.out.tfevents.{writer}{self._suffix}"
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as stream:
@@ -64,6 +67,23 @@ class EventDirectory:
                 f"{file} cannot be written: {error.strerror}. Free space or make {self.directory} writable."
             ) from error
         self._file = file
+
+    def exists(self) -> bool:
+        """Whether any of its files is there."""
+        return any(self.directory.glob(f"*.tfevents.*{self._suffix}"))
+
+    def remove(self) -> None:
+        """Takes its files back, since TensorBoard keeps the first metadata of a tag for ever.
+
+        Raises:
+            StorageError: they cannot be removed.
+        """
+        self._file = None
+        try:
+            for file in self.directory.glob(f"*.tfevents.*{self._suffix}"):
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{self.directory} cannot be changed: {error.strerror}. Make it writable.") from error
 
 
 def scalars(values: dict[str, float]) -> Summary:

@@ -139,5 +139,7 @@ def _status(result: Result | None, driven: bool) -> str:
 def _write_tensorboard(layout: RunLayout, events: list[Event], content: PageContent) -> None:
     writer = TensorBoardWriter(layout, content.study)
     writer.replay(events)
+    if content.status == "done":
+        writer.finished(content.study)
     if content.retraining is not None:
         writer.retrained(content.retraining)

@@ -21,7 +21,7 @@ from hpsearch.report.facts import SearchedParameter, objective_of, searched_para
 from hpsearch.report.hparams import experiment, session_end, session_start
 from hpsearch.report.quantities import QUANTITIES, quantity, readings
 from hpsearch.report.summary import UNUSABLE
-from hpsearch.search.fold import Study
+from hpsearch.search.fold import FINAL, Study
 from hpsearch.search.types import Outcome, TrialState
 
 STUDY_RUN = "study"
@@ -32,6 +32,9 @@ BEST_TAG = "study/best_so_far"
 
 TRIALS_TAG = "study/trials"
 """Trials with a value so far, by images trained in the whole study."""
+
+WAITING_SUFFIX = ".waiting"
+"""Of the file that says of a trial that it waits: all that may have to be taken back."""
 
 TAGS = {known.key: known.tag for known in QUANTITIES}
 
@@ -58,7 +61,7 @@ class TensorBoardWriter:
             study.apply(event)
             if event["event"] == "rung":
                 self.rung(study.trials[event["trial"]], event.get("at"))
-            elif event["event"] == "ended" or event.get("reason") == "paused":
+            if event["event"] in ("rung", "ended"):
                 self.ended(study.trials[event["trial"]], event.get("at"))
 
     def rung(self, trial: TrialState, at: float | None = None) -> None:
@@ -71,12 +74,23 @@ class TensorBoardWriter:
         self._study.add(trial, at or time.time())
 
     def ended(self, trial: TrialState, at: float | None = None) -> None:
-        """Writes how `trial` stands now that its slot is free.
+        """Writes how `trial` ended; nothing of one that may still go on.
 
         Raises:
             StorageError: its directory cannot be written.
         """
-        self._events(trial).end(trial, at or time.time())
+        if trial.outcome in FINAL:
+            self._events(trial).end(trial, at or time.time())
+
+    def finished(self, study: Study) -> None:
+        """Writes of the trials that wait at the search's end that they did well; taken back where one goes on after all.
+
+        Raises:
+            StorageError: a directory cannot be written.
+        """
+        for trial in study.trials.values():
+            if trial.values and trial.outcome is Outcome.PAUSED:
+                self._events(trial).wait(trial, study.last_at or time.time())
 
     def retrained(self, trial: TrialState) -> None:
         """Writes the retraining of `trial`'s configuration as a run of its own beside the trials.
@@ -135,6 +149,7 @@ class _TrialEvents:
         self._directory = directory
         self._objective: Objective = objective
         self._parameters = parameters
+        self._waiting = EventDirectory(directory.directory, WAITING_SUFFIX)
         self._written: dict[str, set[int]] | None = None
 
     def _steps(self, tag: str) -> set[int]:
@@ -146,19 +161,32 @@ class _TrialEvents:
         done = self._steps(quantity(self._objective).tag)
         missing = [(images, found) for images, found in readings(trial, self._objective) if images not in done]
         if missing:
+            self._take_back()
             self._start(trial, at)
             by_tag = [(images, {TAGS[key]: value for key, value in found.items()}) for images, found in missing]
             self._directory.append([(images, scalars(values)) for images, values in by_tag], at)
             done.update(images for images, _ in missing)
 
     def end(self, trial: TrialState, at: float) -> None:
+        self._take_back()
         done = self._steps(metadata.SESSION_END_INFO_TAG)
         if not done:
             self._start(trial, at)
-            good = trial.outcome in (Outcome.COMPLETED, Outcome.PAUSED)
+            good = trial.outcome is Outcome.COMPLETED
             message = [(trial.images, text("trial/message", trial.message))] if trial.message else []
             self._directory.append([(trial.images, session_end(good, at)), *message], at)
             done.add(trial.images)
+
+    def wait(self, trial: TrialState, at: float) -> None:
+        done = self._steps(metadata.SESSION_END_INFO_TAG)
+        if not done:
+            self._waiting.append([(trial.images, session_end(True, at))], at)
+            done.add(trial.images)
+
+    def _take_back(self) -> None:
+        if self._waiting.exists():
+            self._waiting.remove()
+            self._written = self._directory.written()
 
     def _start(self, trial: TrialState, at: float) -> None:
         done = self._steps(metadata.SESSION_START_INFO_TAG)
