@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpsearch.report.summary import best_so_far, correlation_warning, rank_correlation, summarise
+from hpsearch.report.summary import correlation_warning, rank_correlation, summarise
 from hpsearch.search.fold import Study, fold
 from hpsearch.search.types import Outcome, TrialState
 from tests.report_studies import RUNGS, simulate
@@ -44,16 +44,6 @@ def test_running_and_waiting_trials_are_not_taken_for_paused_ones() -> None:
     running, waiting = trial(0, 0.6), trial(1, 0.5)
     running.running, waiting.queued = True, True
     assert summarise(study_of(running, waiting)).counts == {"running": 1, "waiting": 1}
-
-
-def test_best_so_far_compares_values_of_one_rung_only() -> None:
-    trials = [trial(0, 0.9), trial(1, 0.5, 0.6), trial(2, 0.95), trial(3, 0.5, 0.7), trial(4, 0.5, 0.65)]
-    assert best_so_far({one.number: one for one in trials}) == ((0, 0.9), (1, 0.6), (3, 0.7))
-
-
-def test_trials_that_ended_badly_are_never_the_best_so_far() -> None:
-    trials = [trial(0, 0.6), trial(1, 0.9, outcome=Outcome.DIVERGED)]
-    assert best_so_far({one.number: one for one in trials}) == ((0, 0.6),)
 
 
 def test_rank_correlation_needs_eight_trials() -> None:

@@ -44,6 +44,14 @@ def add_rung(trial: TrialState, images: int, value: float) -> None:
     trial.metrics[images] = {"train_loss": 1 - value, "lr": 1e-4, "tpr_at_fpr": {"0.01": 0.25}}
 
 
+def report(study: Study, number: int, images: int, value: float) -> TrialState:
+    """A trial of `study` that has got so far, which its writer may be told."""
+    if number not in study.trials:
+        study.apply({"event": "suggested", "trial": number, "params": {"lr": 1e-3 * (number + 1)}, "origin": "tpe"})
+    study.apply({"event": "rung", "trial": number, "images": images, "value": value, "seconds": 2.0, "metrics": {}})
+    return study.trials[number]
+
+
 def read(directory: Path) -> EventMultiplexer:
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(directory))
     multiplexer.Reload()
@@ -152,12 +160,11 @@ def test_hparams_status_follows_a_waiting_trial_that_goes_on_and_diverges(
 
 
 def test_resumed_study_adds_what_is_missing_and_repeats_no_step(tmp_path: Path, study: Study) -> None:
-    layout, trial = RunLayout(tmp_path), make_trial(0, 0.6)
-    TensorBoardWriter(layout, study).rung(trial)
-    add_rung(trial, 300, 0.7)
+    layout = RunLayout(tmp_path)
+    TensorBoardWriter(layout, study).rung(report(study, 0, 100, 0.6))
     resumed = TensorBoardWriter(layout, study)
-    resumed.rung(trial)
-    resumed.rung(trial)
+    resumed.rung(report(study, 0, 300, 0.7))
+    resumed.rung(study.trials[0])
     assert scalars(read(layout.trials), "0", "val/auc") == [(100, 0.6), (300, 0.7)]
     assert scalars(read(layout.trials), "study", BEST_TAG) == [(100, 0.6), (300, 0.7)]
 
@@ -189,11 +196,11 @@ def test_rungs_after_a_torn_record_can_still_be_read(tmp_path: Path, study: Stud
 
 
 def test_study_run_shows_best_so_far_by_images_of_all_trials(tmp_path: Path, study: Study) -> None:
-    layout = RunLayout(tmp_path)
-    writer = TensorBoardWriter(layout, study)
-    for trial in (make_trial(0, 0.6), make_trial(1, 0.5), make_trial(2, 0.8)):
-        writer.rung(trial)
-    assert scalars(read(layout.trials), "study", BEST_TAG) == [(100, 0.6), (200, 0.6), (300, 0.8)]
+    writer = TensorBoardWriter(RunLayout(tmp_path), study)
+    for number, images, value in [(0, 100, 0.6), (1, 100, 0.5), (2, 100, 0.8), (0, 300, 0.7), (1, 300, 0.6), (2, 300, 0.65)]:
+        writer.rung(report(study, number, images, value))
+    course = [(100, 0.6), (200, 0.6), (300, 0.8), (500, 0.8), (700, 0.8), (900, 0.7)]
+    assert scalars(read(tmp_path), "trials/study", BEST_TAG) == course, "at last three trials are compared at 300 images"
 
 
 def test_retraining_is_a_run_beside_the_trials(tmp_path: Path, study: Study) -> None:

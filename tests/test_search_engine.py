@@ -67,6 +67,8 @@ class Contract:
             is_over = trial.outcome not in (None, Outcome.PAUSED)
             can_go_on = trial.queued or (bool(trial.values) and trial.number in waiting(study, trial.images))
             assert trial.running + is_over + can_go_on == 1, f"trial {trial.number} is lost or in two places: {trial}"
+        best = study.best()
+        assert best is None or (best.number, best.images) == (study.best_so_far[-1].trial, study.best_so_far[-1].images)
 
 
 def waiting(study: Study, images: int) -> set[int]:
@@ -341,6 +343,12 @@ def test_one_trial_that_went_further_has_to_beat_the_others() -> None:
 def test_three_trials_that_went_further_are_compared_among_themselves() -> None:
     ranking = study_of({10: 0.99}, {10: 0.9, 30: 0.85}, {10: 0.5, 30: 0.7}, {10: 0.8, 30: 0.86}).ranking()
     assert [trial.number for trial in ranking] == [3, 1, 2]
+
+
+def test_best_so_far_falls_where_a_higher_rung_begins_to_count() -> None:
+    study = study_of({10: 0.9, 30: 0.6}, {10: 0.5, 30: 0.7}, {10: 0.95}, {10: 0.5, 30: 0.65})
+    steps = [(step.trial, step.images, step.value, step.num_trials) for step in study.best_so_far]
+    assert steps == [(0, 10, 0.9, 1), (0, 30, 0.6, 1), (1, 30, 0.7, 2), (2, 10, 0.95, 3), (1, 30, 0.7, 4)]
 
 
 def test_only_a_full_training_has_a_full_value() -> None:

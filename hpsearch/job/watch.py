@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hpsearch.report.display import Display
     from hpsearch.report.tensorboard import TensorBoardWriter
     from hpsearch.search.engine import Engine
+    from hpsearch.search.fold import BestStep
     from hpsearch.search.study_log import StudyLog
     from hpsearch.search.types import TrialState
 
@@ -56,10 +57,14 @@ class Watch:
     """Images that trials are compared on."""
     running: dict[int, TrialProgress] = field(default_factory=dict)
     """Trials that slots work on."""
-    best_value: float = float("-inf")
-    """Best objective at the top rung reached so far."""
+    announced: BestStep | None = field(init=False)
+    """The best so far that people know of."""
     tables_at: float = float("-inf")
     """When the tables were last written."""
+
+    def __post_init__(self) -> None:
+        """Takes for known what earlier runs have found."""
+        self.announced = self._best()
 
     def __call__(self, event: SearchEvent) -> None:
         """Shows and keeps one event."""
@@ -73,8 +78,8 @@ class Watch:
             self.running.pop(event.trial, None)
         if event.kind == "rung":
             self._view(lambda: self.tensorboard.rung(trial))
-            self._announce_best(event)
         if event.kind in ("rung", "ended"):
+            self._announce_best()
             self.checkpoints.sweep(event.trial)
             if not event.going_on:
                 self._view(lambda: self.tensorboard.ended(trial))
@@ -112,12 +117,17 @@ class Watch:
         except (StorageError, OSError) as error:
             log.warning("%s", error)
 
-    def _announce_best(self, event: SearchEvent) -> None:
-        if event.value is not None and event.value > self.best_value:
-            self.best_value = event.value
-            best = f"best {objective_of(self.engine.study)} so far {event.value:.4f} at {event.images:,} images"
-            self.display.event(f"trial {event.trial}: {best}")
-            self._view(lambda: show_answers(self.layout, event.trial, self.val, self.tensorboard))
+    def _best(self) -> BestStep | None:
+        steps = self.engine.study.best_so_far
+        return steps[-1] if steps else None
+
+    def _announce_best(self) -> None:
+        best = self._best()
+        if best is not None and best != self.announced:
+            self.announced = best
+            objective = objective_of(self.engine.study)
+            self.display.event(f"trial {best.trial}: best {objective} so far {best.value:.4f} at {best.images:,} images")
+            self._view(lambda: show_answers(self.layout, best.trial, self.val, self.tensorboard))
 
 
 def _progress_of(trial: TrialState, event: SearchEvent) -> TrialProgress:

@@ -94,7 +94,7 @@ def best_line(moment: Moment) -> RenderableType:
     if best is None:
         return Text("no trial has reached a rung yet", style="dim")
     value = best.values[best.images]
-    path = wording.sparkline([value for _, value in summary.best_so_far], SPARKLINE_WIDTH)
+    path = wording.sparkline([step.value for step in summary.best_so_far], SPARKLINE_WIDTH)
     head = Text.assemble("best ", (moment.objective, "dim"), " ", (f"{value:.4f}", "bold green"))
     head.append(f"  trial {best.number}, {best.images:,} images  ")
     head.append(path, style="green")

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hpsearch.search.fold import Study
+from hpsearch.search.fold import BestStep, Study
 from hpsearch.search.types import Outcome, TrialState
 
 UNUSABLE = frozenset({Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
@@ -49,9 +49,9 @@ class StudySummary:
     rungs: tuple[RungSummary, ...]
     """From the first to the top."""
     best: TrialState | None
-    """The best trial at the highest rung that a usable trial reached."""
-    best_so_far: tuple[tuple[int, float], ...]
-    """(trial number, best value up to it): values of the highest rung reached by then, see `best_so_far`."""
+    """The best trial, see `Study.ranking`."""
+    best_so_far: tuple[BestStep, ...]
+    """How it became that."""
     num_trials: int
     """Trials suggested."""
 
@@ -68,22 +68,6 @@ def usable(trials: Mapping[int, TrialState]) -> list[TrialState]:
     return [trial for _, trial in sorted(trials.items()) if trial.values and trial.outcome not in UNUSABLE]
 
 
-def best_so_far(trials: Mapping[int, TrialState]) -> tuple[tuple[int, float], ...]:
-    """(trial number, value) wherever the best trial changes, in order of suggestion.
-
-    Values of different rungs are not compared: as soon as a trial has reached a higher rung, only that rung counts, so
-    that the value may fall there.
-    """
-    steps: list[tuple[int, float]] = []
-    images, best = 0, float("-inf")
-    for trial in usable(trials):
-        value = trial.values[trial.images]
-        if (trial.images, value) > (images, best):
-            images, best = trial.images, value
-            steps.append((trial.number, value))
-    return tuple(steps)
-
-
 def summarise(study: Study) -> StudySummary:
     """The numbers of `study` as it stands."""
     states = [state_of(trial) for trial in study.trials.values()]
@@ -92,7 +76,7 @@ def summarise(study: Study) -> StudySummary:
         counts={state: states.count(state) for state in order if state in states},
         rungs=tuple(_rung(study, images) for images in study.rungs),
         best=study.best(),
-        best_so_far=best_so_far(study.trials),
+        best_so_far=tuple(study.best_so_far),
         num_trials=len(study.trials),
     )
 

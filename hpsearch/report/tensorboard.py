@@ -20,15 +20,14 @@ from hpsearch.report.event_files import EventDirectory, picture, scalars, text
 from hpsearch.report.facts import SearchedParameter, objective_of, searched_parameters
 from hpsearch.report.hparams import experiment, session_end, session_start
 from hpsearch.report.quantities import QUANTITIES, quantity, readings
-from hpsearch.report.summary import UNUSABLE
-from hpsearch.search.fold import FINAL, Study
+from hpsearch.search.fold import FINAL, BestStep, Study
 from hpsearch.search.types import Outcome, TrialState
 
 STUDY_RUN = "study"
 """Name of the run with what concerns the study as a whole."""
 
 BEST_TAG = "study/best_so_far"
-"""Largest value at any rung so far, by images trained in the whole study."""
+"""Value of the best trial so far (`Study.best`), by images trained in the whole study."""
 
 TRIALS_TAG = "study/trials"
 """Trials with a value so far, by images trained in the whole study."""
@@ -45,10 +44,11 @@ class TensorBoardWriter:
     def __init__(self, layout: RunLayout, study: Study) -> None:
         """A writer for `study`, whose header must be known; nothing is written yet."""
         self._layout = layout
+        self._study = study
         self._objective = objective_of(study)
         self._parameters = searched_parameters(study)
         self._trials: dict[int, _TrialEvents] = {}
-        self._study = _StudyEvents(EventDirectory(layout.trials / STUDY_RUN), self._objective, self._parameters)
+        self._study_events = _StudyEvents(EventDirectory(layout.trials / STUDY_RUN), self._objective, self._parameters)
 
     def replay(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Writes whatever the files lack of a journal's `events`: when a study is opened again, or to rebuild them.
@@ -60,18 +60,21 @@ class TensorBoardWriter:
         for event in events:
             study.apply(event)
             if event["event"] == "rung":
-                self.rung(study.trials[event["trial"]], event.get("at"))
+                self._rung(study, study.trials[event["trial"]], event.get("at") or time.time())
             if event["event"] in ("rung", "ended"):
                 self.ended(study.trials[event["trial"]], event.get("at"))
 
-    def rung(self, trial: TrialState, at: float | None = None) -> None:
+    def rung(self, trial: TrialState) -> None:
         """Writes the rungs of `trial` that are not yet in its files, and its parameters before the first one.
 
         Raises:
             StorageError: its directory cannot be written.
         """
-        self._events(trial).add(trial, at or time.time())
-        self._study.add(trial, at or time.time())
+        self._rung(self._study, trial, time.time())
+
+    def _rung(self, study: Study, trial: TrialState, at: float) -> None:
+        self._events(trial).add(trial, at)
+        self._study_events.add(study, trial, at)
 
     def ended(self, trial: TrialState, at: float | None = None) -> None:
         """Writes how `trial` ended; nothing of one that may still go on.
@@ -204,9 +207,9 @@ class _StudyEvents:
         self._parameters = parameters
         self._written: dict[str, set[int]] | None = None
         self._images: dict[int, int] = {}
-        self._best_value = float("-inf")
+        self._best: BestStep | None = None
 
-    def add(self, trial: TrialState, at: float) -> None:
+    def add(self, study: Study, trial: TrialState, at: float) -> None:
         if self._images.get(trial.number, 0) >= trial.images:
             return
         if self._written is None:
@@ -214,19 +217,18 @@ class _StudyEvents:
             if metadata.EXPERIMENT_TAG not in self._written:
                 self._directory.append([(0, experiment(self._parameters, self._objective, at))], at)
         self._images[trial.number] = trial.images
-        value = max(trial.values.values())
-        is_best = trial.outcome not in UNUSABLE and value > self._best_value
-        self._best_value = value if is_best else self._best_value
+        before, best = self._best, study.best_so_far[-1] if study.best_so_far else None
+        self._best = best
         done = self._written.setdefault(BEST_TAG, set())
         step = sum(self._images.values())
-        if step in done:
+        if best is None or step in done:
             return
         done.add(step)
-        readings_now = {BEST_TAG: self._best_value, TRIALS_TAG: float(len(self._images))}
-        best = [(step, text("study/best", _markdown(trial, value, self._objective)))] if is_best else []
-        self._directory.append([(step, scalars(readings_now)), *best], at)
+        readings_now = {BEST_TAG: best.value, TRIALS_TAG: float(len(self._images))}
+        told = [] if best == before else [(step, text("study/best", _markdown(best, study, self._objective)))]
+        self._directory.append([(step, scalars(readings_now)), *told], at)
 
 
-def _markdown(trial: TrialState, value: float, objective: Objective) -> str:
-    params = json.dumps(trial.params, indent=2)
-    return f"Trial {trial.number}: {quantity(objective).title} {value:.4f}\n\n```json\n{params}\n```"
+def _markdown(best: BestStep, study: Study, objective: Objective) -> str:
+    params = json.dumps(study.trials[best.trial].params, indent=2)
+    return f"Trial {best.trial}: {quantity(objective).title} {best.value:.4f}\n\n```json\n{params}\n```"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from heapq import nlargest
 from typing import Any
 
@@ -18,6 +19,30 @@ NUM_COMPARED = 3
 def _place(trial: TrialState) -> tuple[float, int, int]:
     """Smaller is better: by the last value, then by length, then by age."""
     return -trial.values[trial.images], -trial.images, trial.number
+
+
+def _least_images(furthest: Iterable[int]) -> int:
+    """Of the images that trials saw up to their last rungs: those from which on they are compared, see `Study.ranking`."""
+    compared = nlargest(NUM_COMPARED, furthest)
+    return compared[-1] if len(compared) == NUM_COMPARED else 0
+
+
+def _is_usable(trial: TrialState) -> bool:
+    return bool(trial.values) and trial.outcome not in FINAL - {Outcome.COMPLETED}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BestStep:
+    """An event after which `Study.best` gave another answer."""
+
+    trial: int
+    """The best trial from then on."""
+    images: int
+    """Images seen at its last rung."""
+    value: float
+    """Objective there."""
+    num_trials: int
+    """Trials suggested until then."""
 
 
 class Study:
@@ -44,8 +69,13 @@ class Study:
         """Trials that slots work on now."""
         self.gpu_seconds: float = 0.0
         """GPU share × seconds, as journaled with the phases."""
+        self.best_so_far: list[BestStep] = []
+        """How `best` changed from event to event; its value falls where a higher rung begins to count."""
         self.last_at: float = 0.0
         """Unix seconds of the last event."""
+        self._best: TrialState | None = None
+        self._furthest: dict[int, int] = {}
+        self._least = 0
         self._opened_at: float = 0.0
         self._ran_seconds: float = 0.0
         self._earlier_seconds: float = 0.0
@@ -80,10 +110,27 @@ class Study:
         return sorted(self._compared(), key=_place)
 
     def _compared(self) -> list[TrialState]:
-        usable = [trial for trial in self.trials.values() if trial.values and trial.outcome not in FINAL - {Outcome.COMPLETED}]
-        furthest = nlargest(NUM_COMPARED, (trial.images for trial in usable))
-        least = furthest[-1] if len(furthest) == NUM_COMPARED else 0
+        usable = [trial for trial in self.trials.values() if _is_usable(trial)]
+        least = _least_images(trial.images for trial in usable)
         return [trial for trial in usable if trial.images >= least]
+
+    def _follow_best(self, trial: TrialState) -> None:
+        """Looks at all trials only where this one was the best, or others are compared than before."""
+        self._furthest.pop(trial.number, None)
+        if _is_usable(trial):
+            self._furthest[trial.number] = trial.images
+        least, before = _least_images(self._furthest.values()), self._least
+        self._least = least
+        if self._best is None or self._best is trial or least != before:
+            self._best = self.best()
+        elif self._furthest.get(trial.number, -1) >= least:
+            self._best = min(self._best, trial, key=_place)
+        best = self._best
+        if best is not None and best.value is not None:
+            step = BestStep(trial=best.number, images=best.images, value=best.value, num_trials=len(self.trials))
+            last = self.best_so_far[-1] if self.best_so_far else None
+            if last is None or (last.trial, last.images) != (step.trial, step.images):
+                self.best_so_far.append(step)
 
     def next_rung(self, images: int) -> int:
         """The first rung above `images`."""
@@ -138,6 +185,7 @@ class Study:
         self.rungs[images].file(trial.number, event["value"])
         if images == self.top:
             self._finish(trial, Outcome.COMPLETED)
+        self._follow_best(trial)
 
     def _stopped(self, event: Mapping[str, Any]) -> None:
         trial = self.trials[event["trial"]]
@@ -157,6 +205,7 @@ class Study:
         self._finish(trial, Outcome(event["outcome"]))
         if trial.images in self.rungs:
             self.rungs[trial.images].withdraw(trial.number)
+        self._follow_best(trial)
 
     def _finish(self, trial: TrialState, outcome: Outcome) -> None:
         self.num_running -= trial.running

@@ -70,8 +70,9 @@ def _ended_badly(content: PageContent, trials: list[TrialState], floor: float) -
 
 def _best_line(content: PageContent) -> Trace:
     steps = content.summary.best_so_far
-    end = [(content.summary.num_trials - 1, steps[-1][1])] if steps else []
-    x, y = [number for number, _ in (*steps, *end)], [value for _, value in (*steps, *end)]
+    ends = [content.summary.num_trials - 1] if steps else []
+    x = [step.num_trials - 1 for step in steps] + ends
+    y = [step.value for step in (*steps, *steps[-1:])]
     return {
         "type": "scatter",
         "mode": "lines",
