@@ -342,7 +342,20 @@ def test_notes_of_an_unfinished_run_say_so_first(tmp_path: Path) -> None:
     layout = make_run(tmp_path / "going", 12, stop_after=3)
     notes = honest_notes(content_of(layout, run_events(layout)))
     assert notes[0].startswith("This run has not ended")
-    assert notes[1].startswith("No usable trial has reached the full budget of 18,000 images")
+    assert notes[1].startswith("No usable trials have reached the full budget of 18,000 images")
+
+
+@pytest.mark.parametrize(
+    ("full", "told"),
+    [([], "No usable trials have"), ([0.5], "Only 1 usable trial has"), ([0.5, 0.4], "2 usable trials have")],
+)
+def test_a_best_trial_below_the_full_budget_is_told_beside_how_many_got_there(
+    full: list[float], told: str, tmp_path: Path
+) -> None:
+    events = [event for number in range(4) for event in (*suggested(number), reached(number, 0.6 + number / 100))]
+    events += [{**reached(number, value), "images": 300} for number, value in enumerate(full)]
+    notes = " ".join(honest_notes(content_of(RunLayout(tmp_path), study_events([100, 300], *events))))
+    assert f"{told} reached the full budget of 300 images; the best one was compared at 100." in notes
 
 
 def predictions(labels: list[int], probabilities: list[float]) -> Predictions:
