@@ -4,8 +4,9 @@ import pytest
 
 from hpsearch.config import BudgetConfig
 from hpsearch.errors import InputError
-from hpsearch.job.spending import FINISHING_SECONDS, RETRAIN_MARGIN, Spending, budget_use, gpu_hours, read_budget
+from hpsearch.job.spending import FINISHING_SECONDS, RETRAIN_MARGIN, Spending, budget_use, read_budget
 from hpsearch.layout import RunLayout
+from hpsearch.report.summary import gpu_hours
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.space import Space

@@ -11,7 +11,6 @@ import yaml
 from hpsearch.files import as_csv, write_text
 from hpsearch.job.figures import final_figures, member_results, prior_shift, write_finalists
 from hpsearch.job.last_words import last_words
-from hpsearch.job.spending import gpu_hours
 from hpsearch.job.val_note import TRAINED_ON_ALL, val_note
 from hpsearch.judge.audit_file import read_audit, write_audit
 from hpsearch.judge.audit_page import as_html
@@ -21,6 +20,7 @@ from hpsearch.report.provenance import provenance
 from hpsearch.report.rebuild import write_page_of
 from hpsearch.report.result import read_result, write_result
 from hpsearch.report.result import retrained as retrained_trial
+from hpsearch.report.summary import gpu_hours
 from hpsearch.report.tables import Predictions, write_predictions, write_trials
 
 NOTHING_CHOSEN = "neither weights nor configuration were chosen on these images"

@@ -13,6 +13,7 @@ import yaml
 from hpsearch.config import BudgetConfig
 from hpsearch.errors import InputError
 from hpsearch.report.moment import BudgetUse
+from hpsearch.report.summary import gpu_hours
 
 if TYPE_CHECKING:
     from hpsearch.layout import RunLayout
@@ -25,16 +26,6 @@ RETRAIN_MARGIN = 1.2
 """Retraining evaluates oftener than the trial did whose speed is taken."""
 FORWARD_SPEEDUP = 2.0
 """Scoring an image is a forward pass, a third of the work of training on it, but the final model scores in fp32."""
-
-
-def gpu_hours(study: Study) -> float:
-    """GPU share × seconds of every journaled piece of training, and of the retraining, in hours."""
-    trials = sum(
-        seconds * float(trial.metrics[images].get("gpus", 0.0))
-        for trial in study.trials.values()
-        for images, seconds in trial.seconds.items()
-    )
-    return (trials + study.gpu_seconds) / 3600
 
 
 def budget_use(study: Study, budget: BudgetConfig, seconds: float | None = None) -> BudgetUse:

@@ -63,6 +63,16 @@ def state_of(trial: TrialState) -> str:
     return "waiting" if trial.queued or trial.outcome is None else trial.outcome.value
 
 
+def gpu_hours(study: Study) -> float:
+    """GPU share × seconds of every journaled piece of training, and of the retraining, in hours."""
+    trials = sum(
+        seconds * float(trial.metrics[images].get("gpus", 0.0))
+        for trial in study.trials.values()
+        for images, seconds in trial.seconds.items()
+    )
+    return (trials + study.gpu_seconds) / 3600
+
+
 def usable(trials: Mapping[int, TrialState]) -> list[TrialState]:
     """Trials with a value that did not end badly, by number."""
     return [trial for _, trial in sorted(trials.items()) if trial.values and trial.outcome not in UNUSABLE]

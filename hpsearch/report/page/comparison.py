@@ -72,8 +72,8 @@ def _scores(contents: Sequence[PageContent]) -> list[Line]:
         "trials": [f"{content.summary.num_trials:,}" for content in contents],
         "completed": [f"{content.summary.counts.get('completed', 0):,}" for content in contents],
         "images trained on": [wording.large(_images(content)) for content in contents],
-        "time": [wording.duration(sum(_seconds(content).values())) for content in contents],
-        "GPU hours": [f"{content.result['gpu_hours']:.2f}" if content.result else "" for content in contents],
+        "time": [wording.duration(sum(content.seconds.values())) for content in contents],
+        "GPU hours": [f"{content.gpu_hours:.2f}" if content.gpu_hours else "" for content in contents],
     }
     return [Line(title=title, cells=cells) for title, cells in lines.items() if any(cells)]
 
@@ -114,10 +114,6 @@ def _parameters(content: PageContent) -> str:
 
 def _images(content: PageContent) -> int:
     return content.result["images_trained"] if content.result else content.study.images_trained
-
-
-def _seconds(content: PageContent) -> dict[str, float]:
-    return content.result["seconds"] if content.result else content.study.phases
 
 
 def _configurations(contents: Sequence[PageContent]) -> list[Line]:

@@ -15,10 +15,13 @@ from hpsearch.report.facts import SearchedParameter, objective_of, searched_para
 from hpsearch.report.mistakes import Mistake
 from hpsearch.report.quantities import Quantity, quantity
 from hpsearch.report.result import retrained
-from hpsearch.report.summary import StudySummary, summarise
+from hpsearch.report.summary import StudySummary, gpu_hours, summarise
 from hpsearch.report.tables import Predictions
 from hpsearch.search.fold import Study
 from hpsearch.search.types import TrialState
+
+UNTOLD = "under way, between phases, or of a killed run"
+"""What stands in a table of phases for time that belongs to none that ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,18 @@ class PageContent:
     def objective(self) -> Objective:
         """What rungs compare."""
         return objective_of(self.study)
+
+    @property
+    def gpu_hours(self) -> float:
+        """GPU hours of all that was trained so far."""
+        return gpu_hours(self.study)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Phase → wall seconds, and what no phase has told of, over all restarts: their sum is the time of all drivers."""
+        phases = self.study.phases
+        rest = self.study.driven_seconds - sum(phases.values())
+        return {**phases, UNTOLD: rest} if rest >= 1 else phases
 
     @property
     def score(self) -> Quantity:

@@ -75,7 +75,7 @@ def _views(content: PageContent) -> dict[str, Any]:
         "importance": effects.importance_figure(content),
         "spending": spending.spending_figures(content) if has_values else [],
         "spending_sentence": spending.spending_sentence(content),
-        "seconds": content.result["seconds"] if content.result else content.study.phases,
+        "seconds": content.seconds,
         "detector": _detector(content) if predictions is not None else None,
         "mistakes": _mistakes(content),
         "confirmation": finals.told(content, "confirmation"),
