@@ -145,6 +145,17 @@ class Study:
         # Journals of before `ran` have the clock alone.
         ran = event["ran"] if "ran" in event else self.last_at - self._opened_at
         self._ran_seconds = max(self._ran_seconds, ran)
+        self._follow_time(event)
+
+    def _follow_time(self, event: Mapping[str, Any]) -> None:
+        if event["event"] in ("started", "rung"):
+            self.trials[event["trial"]].piece_began = self.driven_seconds
+        elif event["event"] in ("stopped", "ended"):
+            trial = self.trials[event["trial"]]
+            if trial.piece_began is not None:
+                vain = self.driven_seconds - trial.piece_began
+                trial.vain_seconds[trial.images] = trial.vain_seconds.get(trial.images, 0.0) + vain
+            trial.piece_began = None
 
     def _study(self, event: Mapping[str, Any]) -> None:
         self.header = dict(event)

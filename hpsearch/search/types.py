@@ -82,6 +82,10 @@ class TrialState:
     """Objective by images seen, at each rung reached."""
     seconds: dict[int, float] = field(default_factory=dict)
     """Wall seconds of the piece that ended at each rung."""
+    vain_seconds: dict[int, float] = field(default_factory=dict)
+    """Wall seconds of pieces that began after so many images and came to no rung: it ended badly, was lost or stopped."""
+    piece_began: float | None = None
+    """`Study.driven_seconds` when its present piece began; None: it does not run."""
     metrics: dict[int, dict[str, Any]] = field(default_factory=dict)
     """What else was reported at each rung."""
     running: bool = False

@@ -1,16 +1,18 @@
-"""Where the training time went: by rung, by backbone, by how the trial ended."""
+"""Where the training time went: by rung, by backbone, by how the trial ended, and how much of it in vain."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, axis, hover
 from hpsearch.report.page.trial_marks import STATES
 from hpsearch.report.summary import UNUSABLE, state_of
+from hpsearch.search.fold import Study
 from hpsearch.search.types import TrialState
 
+IN_VAIN = "in vain"
 Spent = dict[tuple[str, str], tuple[float, int]]
 """(row, state of the trial) → seconds and images."""
 
@@ -26,35 +28,49 @@ def spending_figures(content: PageContent) -> list[Figure]:
     return [figure for figure in figures if figure.traces]
 
 
-def spending_sentence(content: PageContent) -> str:
-    """How much of the training went into trials that reached the top, and how much was lost."""
+def seconds_by_use(study: Study) -> dict[str, float]:
+    """Training seconds of all slots by what came of them: a state of trials that may still be chosen, or `in vain`."""
     seconds: dict[str, float] = defaultdict(float)
-    for trial in content.study.trials.values():
-        seconds[state_of(trial)] += sum(trial.seconds.values())
+    for trial in study.trials.values():
+        seconds[IN_VAIN if trial.outcome in UNUSABLE else state_of(trial)] += sum(trial.seconds.values())
+        seconds[IN_VAIN] += sum(trial.vain_seconds.values())
+    return dict(seconds)
+
+
+def spending_sentence(content: PageContent) -> str:
+    """What came of the training time."""
+    seconds = seconds_by_use(content.study)
     total = sum(seconds.values())
     if not total:
         return "No training time has been journaled yet."
-    lost = sum(seconds[outcome.value] for outcome in UNUSABLE)
+    shares = {use: _share(spent, total) for use, spent in seconds.items()}
+    unfinished = seconds.get("running", 0.0) + seconds.get("waiting", 0.0)
+    going_on = f", {_share(unfinished, total)} into trials that run or wait for a slot" if unfinished else ""
     return (
-        f"{_share(seconds['completed'], total)} of the search's training time went into trials that reached the full budget, "
-        f"{_share(seconds['paused'], total)} into trials that were stopped early, "
-        f"{_share(lost, total)} into trials that ended badly."
+        f"{shares.get('completed', '0 %')} of the search's training time went into trials that reached the full budget, "
+        f"{shares.get('paused', '0 %')} into trials that were stopped early{going_on}; {shares[IN_VAIN]} was in vain: "
+        "trials that ended badly, and pieces that were lost or stopped before a rung."
     )
 
 
 def _rows(content: PageContent, row_of: Callable[[TrialState, int], str]) -> Spent:
     spent: dict[tuple[str, str], tuple[float, int]] = defaultdict(lambda: (0.0, 0))
     for trial in content.study.trials.values():
-        for rung, (seconds, images) in enumerate(_pieces(trial), start=1):
+        for rung, seconds, images in _pieces(trial, content.rungs):
             key = (row_of(trial, rung), state_of(trial))
             spent[key] = (spent[key][0] + seconds, spent[key][1] + images)
     return spent
 
 
-def _pieces(trial: TrialState) -> Iterator[tuple[float, int]]:
+def _pieces(trial: TrialState, rungs: Sequence[int]) -> Iterator[tuple[int, float, int]]:
+    """Rung from 1, seconds on the way there, and images, where it was reached."""
     previous = 0
-    for images in sorted(trial.values):
-        yield trial.seconds.get(images, 0.0), images - previous
+    for rung, images in enumerate(rungs, start=1):
+        seconds = trial.seconds.get(images, 0.0) + trial.vain_seconds.get(previous, 0.0)
+        if images not in trial.values:
+            yield rung, seconds, 0
+            return
+        yield rung, seconds, images - previous
         previous = images
 
 
