@@ -1,6 +1,9 @@
 """What people and TensorBoard hear of a search's events."""
 
+import contextlib
 import io
+import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.session import EventKind, SearchEvent
 from hpsearch.job import watch as watch_module
 from hpsearch.job.spending import Spending
-from hpsearch.job.watch import Watch
+from hpsearch.job.watch import SECONDS_BETWEEN_PAGES, Watch
 from hpsearch.layout import RunLayout
 from hpsearch.report.display import Display
 from hpsearch.report.tensorboard import TensorBoardWriter
@@ -25,6 +28,18 @@ from hpsearch.search.study_log import StudyLog
 from hpsearch.search.types import EngineConfig, Outcome
 
 SPACE = Space.from_dict({"x": {"low": 0.0, "high": 1.0}})
+
+
+EARLIER_RESULT = {
+    "status": "interrupted",
+    "trials": {},
+    "best": None,
+    "val": None,
+    "images_trained": 0,
+    "seconds": {},
+    "gpu_hours": 0.0,
+    "files": {},
+}
 
 
 class Searched:
@@ -107,3 +122,27 @@ def test_the_next_best_is_announced_where_the_best_one_diverges(tmp_path: Path) 
         searched.report(value)
     searched.diverge()
     assert searched.announced() == ["0: best auc so far 0.6000 at 100 images", "2: best auc so far 0.5500 at 100 images"]
+
+
+def test_the_page_is_there_while_the_search_goes_on_and_is_written_seldom(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path)
+    with contextlib.closing(Journal(layout.journal)) as journal:
+        searched = Searched(layout, journal)
+        layout.result.write_text(json.dumps(EARLIER_RESULT))
+        searched.report(0.6)
+        first = layout.page.read_text()
+        assert "This run has not ended" in first
+        searched.report(0.7)
+        assert layout.page.read_text() == first
+        assert searched.watch.page_due_at > time.monotonic() + 0.9 * SECONDS_BETWEEN_PAGES
+        searched.watch.page_due_at = time.monotonic()
+        searched.watch.refresh()
+        assert "0.7000" in layout.page.read_text()
+
+
+def test_a_page_that_cannot_be_made_ends_no_search(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    layout = RunLayout(tmp_path)
+    layout.config.write_text("{")
+    with contextlib.closing(Journal(layout.journal)) as journal:
+        Searched(layout, journal).report(0.6)
+    assert "is not valid YAML" in caplog.text

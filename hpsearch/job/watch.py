@@ -1,4 +1,4 @@
-"""Tells people what a search does: display, TensorBoard and `trials.csv`, from the executor's events."""
+"""Tells people what a search does: display, TensorBoard, `trials.csv` and page, from the executor's events."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import StorageError
+from hpsearch.errors import HpsearchError
 from hpsearch.job.best_answers import show_answers
 from hpsearch.job.spending import budget_use
 from hpsearch.report.facts import objective_of
 from hpsearch.report.moment import TrialProgress
+from hpsearch.report.rebuild import write_page_of
 from hpsearch.report.tables import write_trials
 from hpsearch.search.types import Outcome
 
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_TABLES = 10.0
 """`trials.csv` of 2,000 trials takes 0.1 s to write."""
+SECONDS_BETWEEN_PAGES = 60.0
+PAGE_FRACTION = 0.02
+"""Most of the driver's time that pages may take: one of 1,000 trials needs 1.5 s, one of 200 needs 0.3 s."""
 
 
 @dataclass(slots=True)
@@ -61,6 +65,8 @@ class Watch:
     """The best so far that people know of."""
     tables_at: float = float("-inf")
     """When the tables were last written."""
+    page_due_at: float = float("-inf")
+    """When the page is to be written again."""
 
     def __post_init__(self) -> None:
         """Takes for known what earlier runs have found."""
@@ -95,6 +101,8 @@ class Watch:
         self.display.update(self.engine.study, running=self.running, budget=use)
         if time.monotonic() - self.tables_at >= SECONDS_BETWEEN_TABLES:
             self._write_tables()
+        if time.monotonic() >= self.page_due_at:
+            self._write_page()
 
     def finish(self, *, interrupted: bool) -> None:
         """Brings tables and views up to date once the search has ended, or was interrupted."""
@@ -109,12 +117,18 @@ class Watch:
         self._view(lambda: write_trials(self.layout, self.engine.study))
         self._view(lambda: self.study_log.update(self.engine.study))
 
+    def _write_page(self) -> None:
+        began = time.monotonic()
+        self._view(lambda: write_page_of(self.layout, "running"))
+        now = time.monotonic()
+        self.page_due_at = now + max(SECONDS_BETWEEN_PAGES, (now - began) / PAGE_FRACTION)
+
     def _view(self, write: Callable[[], None]) -> None:
         """Writes what follows from the journal; a disk that is full or gone ends no search here, the journal waits for it."""
         try:
             if self.layout.trials.is_dir():  # nothing is made in the place of a disk that is gone
                 write()
-        except (StorageError, OSError) as error:
+        except (HpsearchError, OSError) as error:
             log.warning("%s", error)
 
     def _best(self) -> BestStep | None:

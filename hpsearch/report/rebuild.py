@@ -48,14 +48,17 @@ def rebuild(run: Path, *, driven: bool | None = None) -> PageContent:
     return content
 
 
-def write_page_of(layout: RunLayout) -> None:
+def write_page_of(layout: RunLayout, status: str | None = None) -> None:
     """Writes the page alone, from what the run directory holds; for the run's driver, who calls it now and then.
+
+    `status`: where the result, which may be of an earlier call, does not know it.
 
     Raises:
         InputError: one of its files is broken, or the study has not begun.
         StorageError: the run directory cannot be read or written.
     """
-    write_page(layout, content_of(layout, run_events(layout)))
+    content = content_of(layout, run_events(layout))
+    write_page(layout, content if status is None else dataclasses.replace(content, status=status))
 
 
 def content_of(layout: RunLayout, events: list[Event]) -> PageContent:
