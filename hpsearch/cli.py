@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -33,15 +35,29 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message}{hint} `{self.prog} --help` lists the options.")
 
 
+_json_lines = False
+
+
+def use_json_lines() -> None:
+    """From now on what this process says on stderr beside its display are JSON lines as well."""
+    global _json_lines
+    _json_lines = True
+
+
+def stderr_line(kind: str, text: str, *, before: str = "") -> str:
+    """One line for stderr: as people read it, with what stands `before` it, or as JSON."""
+    return json.dumps({"time": time.time(), "kind": kind, "text": text}) + "\n" if _json_lines else f"{before}{text}\n"
+
+
 def guarded(command: Callable[[list[str]], int], argv: list[str] | None = None) -> int:
     """Runs `command` and returns its exit code; an expected error becomes one message on stderr and its code."""
     try:
         return command(sys.argv[1:] if argv is None else argv)
     except HpsearchError as error:
-        sys.stderr.write(f"hpsearch: {error}\n")
+        sys.stderr.write(stderr_line("error", str(error), before="hpsearch: "))
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("hpsearch: interrupted\n")
+        sys.stderr.write(stderr_line("error", "interrupted", before="hpsearch: "))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe (head, less) has gone; Python would complain again when it flushes stdout at exit.
@@ -51,7 +67,7 @@ def guarded(command: Callable[[list[str]], int], argv: list[str] | None = None) 
         storage = storage_error(error)
         if storage is None:
             raise
-        sys.stderr.write(f"hpsearch: {storage}\n")
+        sys.stderr.write(stderr_line("error", str(storage), before="hpsearch: "))
         return storage.exit_code
 
 

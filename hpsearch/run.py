@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.cli import Parser, add_set_option, guarded
+from hpsearch.cli import Parser, add_set_option, guarded, use_json_lines
 from hpsearch.config import BudgetConfig, DataConfig, RunConfig
 from hpsearch.errors import InputError
 
@@ -52,7 +53,7 @@ def parser() -> Parser:
         default="auto",
         help="how progress is shown; auto: a panel on a terminal, else lines",
     )
-    for mode, what in (("quiet", "show nothing while it runs"), ("json", "show events as JSON lines")):
+    for mode, what in (("quiet", "show only how it ended"), ("json", "show events and end as JSON lines")):
         add(f"--{mode}", dest="display", action="store_const", const=mode, help=f"{what}; the same as --display {mode}")
     add_set_option(options)
     return options
@@ -106,6 +107,8 @@ def command(argv: list[str]) -> int:
     """Does the whole job; returns the exit code."""
     began = time.monotonic()
     options = parser().parse_args(argv)
+    if options.display == "json":
+        use_json_lines()
     from hpsearch.job.inputs import configured, read_inputs
 
     config, fixed = configured(requested(options), options.overrides)
@@ -122,7 +125,7 @@ def command(argv: list[str]) -> int:
 
     if not has_name:
         inputs = dataclasses.replace(inputs, config=reserved(inputs.config))
-    return driven(Run(inputs, display_mode=options.display, began=began))
+    return driven(Run(inputs, display_mode=options.display, began=began), as_json=options.display == "json")
 
 
 def retrained(options: argparse.Namespace, config: RunConfig, fixed: dict[str, Any], began: float) -> int:
@@ -139,17 +142,19 @@ def retrained(options: argparse.Namespace, config: RunConfig, fixed: dict[str, A
     from hpsearch.job.retrain_given import GivenRun, given_inputs
 
     config = dataclasses.replace(config, budget=BudgetConfig(trials=1), name=config.name or new_name(config, "retrained"))
-    return driven(GivenRun(given_inputs(options.retrain, config, fixed), display_mode=options.display, began=began))
+    run = GivenRun(given_inputs(options.retrain, config, fixed), display_mode=options.display, began=began)
+    return driven(run, as_json=options.display == "json")
 
 
-def driven(run: Run) -> int:
+def driven(run: Run, *, as_json: bool) -> int:
     """Does the whole job and prints how it ended; returns the exit code."""
     from hpsearch.execute.interrupt import listen_everywhere
 
     listen_everywhere()
     code = run.whole_job()
+    ending = {"time": time.time(), "kind": "ended", "exit_code": code, "result": str(run.layout.result), "text": run.last_words}
     try:
-        print(run.last_words, flush=True)
+        print(json.dumps(ending) if as_json else run.last_words, flush=True)
     except OSError:  # nobody reads any more; `hpsearch.status` says it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code

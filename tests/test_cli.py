@@ -1,4 +1,5 @@
 import errno
+import json
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch import __main__ as entry
+from hpsearch import cli
 from hpsearch.cli import Parser, find_space, guarded
 from hpsearch.errors import ClusterError, InputError
 
@@ -33,6 +35,17 @@ def test_an_expected_error_becomes_one_line_and_its_exit_code(capsys: pytest.Cap
 
     assert guarded(fails, []) == 4
     assert capsys.readouterr().err == "hpsearch: no GPU\n"
+
+
+def test_with_json_lines_an_expected_error_is_one(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(argv: list[str]) -> int:
+        cli.use_json_lines()
+        raise ClusterError("no GPU")
+
+    monkeypatch.setattr(cli, "_json_lines", False)
+    assert guarded(fails, []) == 4
+    told = json.loads(capsys.readouterr().err)
+    assert (told["kind"], told["text"]) == ("error", "no GPU")
 
 
 def test_ctrl_c_ends_with_130() -> None:

@@ -196,7 +196,7 @@ def test_a_warm_start_tells_the_sampler_of_an_earlier_study(study: Path, here: P
 
 def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(here: Path) -> None:
     words = [sys.executable, "-m", "hpsearch.run", "--data", here / "data", "--space", here / "space.yaml", "--out", here]
-    words += ["--name", "stopped", "--trials", "4", "--set", "fixed.images_per_trial=600"]
+    words += ["--name", "stopped", "--trials", "4", "--json", "--set", "fixed.images_per_trial=600"]
     journal = here / "stopped" / "journal.jsonl"
     driver = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -205,7 +205,10 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(here: Path) -> Non
     os.kill(driver.pid, signal.SIGINT)
     said, complained = driver.communicate(timeout=60)
     assert driver.returncode == 130, said + complained
-    assert "same command with --name stopped continues" in said
+    assert "same command with --name stopped continues" in json.loads(said)["text"]
+    events = [json.loads(line) for line in complained.splitlines()]
+    assert {"phase", "event", "rung"} <= {event["kind"] for event in events}
+    assert any(event.get("text", "").startswith("stopping; everything is kept") for event in events)
     assert json.loads((here / "stopped" / "result.json").read_text())["status"] == "interrupted"
     before = read_events(journal)
     hpsearch(*map(str, ["run", *words[3:]]))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from hpsearch.cli import stderr_line
 from hpsearch.errors import EXIT_INTERRUPTED
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -34,12 +35,14 @@ class Interrupt:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """The signal handler."""
         if self.requested:
-            sys.stderr.write("interrupted twice: ending at once\n")
+            sys.stderr.write(stderr_line("event", "interrupted twice: ending at once"))
             sys.stderr.flush()
             os._exit(EXIT_INTERRUPTED)
         self.requested = True
         with suppress(OSError):
-            os.write(STDERR, b"\nstopping; everything is kept. Once more ends it at once.\n")
+            os.write(
+                STDERR, stderr_line("event", "stopping; everything is kept. Once more ends it at once.", before="\n").encode()
+            )
 
 
 def listen_everywhere() -> None:
