@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -25,8 +26,8 @@ def command() -> str:
     program = Path(sys.argv[0])
     stem = program.parent.name if program.stem == "__main__" else program.stem
     known = {"run", "trial", "report", "predict", "bench"}
-    name = f"python -m hpsearch.{stem}" if stem in known else program.name
-    return " ".join([name, *sys.argv[1:]])
+    words = ["python", "-m", f"hpsearch.{stem}"] if stem in known else [program.name]
+    return shlex.join([*words, *sys.argv[1:]])
 
 
 def commit() -> str:
