@@ -69,6 +69,12 @@ PROBE = """
     found.unnamed = [...document.querySelectorAll("button, a")].filter((one) => !one.textContent.trim()).length;
     found.sideways = document.documentElement.scrollWidth > document.documentElement.clientWidth;
     if (document.querySelector(".trials")) interact(found);
+    const closed = () => document.querySelectorAll("details:not([open])").length;
+    found.closed = [closed()];
+    for (const moment of ["beforeprint", "afterprint"]) {
+      dispatchEvent(new Event(moment));
+      found.closed.push(closed());
+    }
     report();
   };
   const interact = (found) => {
@@ -221,6 +227,20 @@ def test_page_fits_a_phone_and_the_running_study_has_no_detector_yet(chromium: s
         name for name in SECTIONS if name not in ("detector", "confirmation", "images")
     ]
     assert [name for name, marks in found["figures"].items() if not marks] == []
+
+
+def test_what_is_opened_for_paper_is_closed_again(seen: tuple[dict[str, Any], list[str]]) -> None:
+    before, printing, after = seen[0]["closed"]
+    assert before == after > 0
+    assert printing == 0
+
+
+def test_the_page_prints_on_a_few_sheets(chromium: str, layout: RunLayout, tmp_path: Path) -> None:
+    file = tmp_path / "report.pdf"
+    browse(chromium, layout.page, tmp_path / "profile", f"--print-to-pdf={file}")
+    content = file.read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert 5 <= len(re.findall(rb"/Type */Page\b", content)) <= 20
 
 
 @pytest.mark.slow

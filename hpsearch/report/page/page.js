@@ -189,16 +189,21 @@
     }
   }
 
-  // ---- paper: light colours, everything open
+  // ---- paper: light colours, everything open; afterwards as it was
+
+  let opened = [];
 
   function preparePrint() {
     root.dataset.print = "yes";
-    for (const detail of document.querySelectorAll("details")) detail.open = true;
+    opened = [...opened, ...document.querySelectorAll("details:not([open])")];
+    for (const detail of opened) detail.open = true;
     drawAll();
   }
 
   function endPrint() {
     delete root.dataset.print;
+    for (const detail of opened) detail.open = false;
+    opened = [];
     drawAll();
   }
 
