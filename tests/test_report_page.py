@@ -330,6 +330,12 @@ def test_the_finals_are_told_where_there_are_any(layout: RunLayout, content: Pag
     assert "Optimism" not in page
 
 
+def test_a_false_positive_rate_is_said_to_be_one_of_real_images(layout: RunLayout, content: PageContent) -> None:
+    assert content.predictions is not None
+    num_real = int((content.predictions.labels_n == 0).sum())
+    assert f"the rate is counted on {num_real:,} real images" in layout.page.read_text()
+
+
 def test_the_networks_of_an_ensemble_are_told(content: PageContent) -> None:
     assert content.result is not None
     assert content.result["best"] is not None
