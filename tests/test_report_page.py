@@ -17,10 +17,12 @@ import pytest
 from markupsafe import escape
 
 from hpsearch.judge.audit_file import write_audit
+from hpsearch.judge.robustness import DEGRADATIONS
 from hpsearch.layout import RunLayout
 from hpsearch.report.page.comparison import write_comparison
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.detector import calibration_error, confusion, operating_points
+from hpsearch.report.page.finals import UNITS, robustness_rows
 from hpsearch.report.page.notes import honest_notes
 from hpsearch.report.page.render import render_page
 from hpsearch.report.rebuild import content_of, rebuild, run_events
@@ -334,6 +336,15 @@ def test_a_false_positive_rate_is_said_to_be_one_of_real_images(layout: RunLayou
     assert content.predictions is not None
     num_real = int((content.predictions.labels_n == 0).sum())
     assert f"the rate is counted on {num_real:,} real images" in layout.page.read_text()
+
+
+def test_degradations_stand_in_a_table_with_their_units(content: PageContent) -> None:
+    rows = dict((name, (auc, difference)) for name, auc, difference in robustness_rows(content))
+    assert rows["as they are"] == (0.83, 0.0)
+    assert rows["JPEG, quality 50"] == (0.74, pytest.approx(-0.09))
+    assert {"Gaussian blur, σ = 1 px", "Gaussian noise, σ = 5/255", "reduced to 0.5 × the side and enlarged again"} < set(rows)
+    assert '<td class="num">-0.0900</td>' in render_page(content)
+    assert {name.partition(" ")[0] for name in DEGRADATIONS} < set(UNITS)
 
 
 def test_the_networks_of_an_ensemble_are_told(content: PageContent) -> None:

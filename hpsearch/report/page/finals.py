@@ -13,6 +13,15 @@ LONGEST_NAME = 28
 MAX_GROUPS = 20
 """The worst groups are drawn; a data set may have thousands."""
 
+UNITS = {
+    "none": "as they are",
+    "jpeg": "JPEG, quality {}",
+    "blur": "Gaussian blur, σ = {} px",
+    "noise": "Gaussian noise, σ = {}/255",
+    "resize": "reduced to {} × the side and enlarged again",
+}
+"""Kind of degradation → how it is written in full."""
+
 
 def told(content: PageContent, key: str) -> Any:
     """What `result.json` says under a key that not every run has; None where it is absent."""
@@ -71,6 +80,19 @@ def robustness_figure(content: PageContent) -> Figure | None:
     line = {"type": "line", "x0": untouched, "x1": untouched, "y0": 0, "y1": 1, "yref": "paper"}
     shapes = [] if untouched is None else [{**line, "line": {"color": "$ink", "width": 1.5, "dash": "dot"}}]
     return _bars("robustness", "AUC of degraded validation images.", scores, {"shapes": shapes})
+
+
+def robustness_rows(content: PageContent) -> list[tuple[str, float, float | None]]:
+    """Each degradation with its unit, the AUC under it, and how much that is more than of the images as they are."""
+    robustness = told(content, "robustness")
+    scores: dict[str, float] = dict(robustness["auc"]) if robustness else {}
+    untouched = scores.get("none")
+    return [(_with_unit(name), auc, None if untouched is None else auc - untouched) for name, auc in scores.items()]
+
+
+def _with_unit(degradation: str) -> str:
+    kind, _, amount = degradation.partition(" ")
+    return UNITS[kind].format(amount) if kind in UNITS else degradation
 
 
 def groups_figure(content: PageContent) -> Figure | None:

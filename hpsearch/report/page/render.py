@@ -81,6 +81,7 @@ def _views(content: PageContent) -> dict[str, Any]:
         "confirmation": finals.told(content, "confirmation"),
         "finalists": finals.finalists_figure(content),
         "robustness": finals.robustness_figure(content),
+        "robustness_rows": finals.robustness_rows(content),
         "num_degraded": (finals.told(content, "robustness") or {}).get("num_images", 0),
         "groups": finals.groups_figure(content),
         "rescaled": finals.told(content, "calibration"),
