@@ -292,6 +292,12 @@ def test_every_figure_uses_only_what_plotly_knows(layout: RunLayout) -> None:
         go.Figure(data=with_colours(spec["traces"]), layout=with_colours(spec["layout"]))
 
 
+def test_every_axis_has_a_title(layout: RunLayout) -> None:
+    figures = embedded_figures(layout.page.read_text())
+    axes = {f"{name} {axis}": spec["layout"].get(axis, {}) for name, spec in figures.items() for axis in ("xaxis", "yaxis")}
+    assert [name for name, axis in axes.items() if axis.get("visible", True) and not axis.get("title", {}).get("text")] == []
+
+
 def test_page_refers_to_nothing_outside_itself(layout: RunLayout) -> None:
     page = layout.page.read_text()
     assert page.count("plotly.js v") == 1

@@ -49,11 +49,12 @@ def _effect(content: PageContent, parameter: SearchedParameter, index: int) -> F
     if best is not None and best.number in x and traces:
         ring = {"symbol": "circle-open", "size": 16, "color": "$ink", "line": {"width": 2}}
         traces.append(points([best], [x[best.number]], [best.value], name="best", showlegend=False, marker=ring))
+    title = f"{parameter.name} (logarithmic)" if parameter.log and not parameter.choices else parameter.name
     return Figure(
         name=f"effect-{index}",
         label=f"{content.score.title} at the last rung by {parameter.name}, {len(having)} trials.",
         traces=traces,
-        layout={"xaxis": axis(parameter.name, **_scale(parameter)), "yaxis": axis(content.score.title)},
+        layout={"xaxis": axis(title, **_scale(parameter)), "yaxis": axis(content.score.title)},
         height_px=250,
         places={trial.number: ([x[trial.number]], [trial.value]) for trial in having},
     )
@@ -105,6 +106,6 @@ def importance_figure(content: PageContent) -> Figure | None:
                 "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
             }
         ],
-        layout={"xaxis": axis("Share of all importance", rangemode="tozero"), "yaxis": {"showgrid": False}},
+        layout={"xaxis": axis("Share of all importance", rangemode="tozero"), "yaxis": axis("Parameter", showgrid=False)},
         height_px=80 + 26 * len(ranked),
     )

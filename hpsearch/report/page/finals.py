@@ -51,7 +51,7 @@ def finalists_figure(content: PageContent) -> Figure | None:
         ],
         layout={
             "xaxis": axis(content.score.title),
-            "yaxis": {"autorange": "reversed", "showgrid": True, "categoryorder": "array", "categoryarray": rows},
+            "yaxis": axis("Finalist", autorange="reversed", showgrid=True, categoryorder="array", categoryarray=rows),
             "showlegend": True,
         },
         height_px=130 + 38 * len(trained),
@@ -79,7 +79,7 @@ def robustness_figure(content: PageContent) -> Figure | None:
         return None
     line = {"type": "line", "x0": untouched, "x1": untouched, "y0": 0, "y1": 1, "yref": "paper"}
     shapes = [] if untouched is None else [{**line, "line": {"color": "$ink", "width": 1.5, "dash": "dot"}}]
-    return _bars("robustness", "AUC of degraded validation images.", scores, {"shapes": shapes})
+    return _bars("robustness", "Degradation", "AUC of degraded validation images.", scores, {"shapes": shapes})
 
 
 def robustness_rows(content: PageContent) -> list[tuple[str, float, float | None]]:
@@ -99,10 +99,10 @@ def groups_figure(content: PageContent) -> Figure | None:
     """AUC of the worst groups; None where the data has none."""
     groups = told(content, "groups")
     worst = dict(sorted(groups.items(), key=lambda item: item[1])[:MAX_GROUPS]) if groups else {}
-    return _bars("groups", "AUC of each group of validation images, the worst first.", worst, {}) if worst else None
+    return _bars("groups", "Group", "AUC of each group of validation images, the worst first.", worst, {}) if worst else None
 
 
-def _bars(name: str, label: str, scores: Mapping[str, float], more: dict[str, Any]) -> Figure:
+def _bars(name: str, what: str, label: str, scores: Mapping[str, float], more: dict[str, Any]) -> Figure:
     names = [row if len(row) <= LONGEST_NAME else f"{row[: LONGEST_NAME - 1]}…" for row in scores]
     values = list(scores.values())
     low = max(0.0, min([*values, CHANCE]) - 0.02)
@@ -124,12 +124,13 @@ def _bars(name: str, label: str, scores: Mapping[str, float], more: dict[str, An
         traces=[trace],
         layout={
             "xaxis": axis("AUC (0.5 is chance)", range=[low, 1.0]),
-            "yaxis": {
-                "autorange": "reversed",
-                "showgrid": False,
-                "tickvals": list(range(len(names))),
-                "ticktext": [hover(name) for name in names],
-            },
+            "yaxis": axis(
+                what,
+                autorange="reversed",
+                showgrid=False,
+                tickvals=list(range(len(names))),
+                ticktext=[hover(name) for name in names],
+            ),
             "showlegend": False,
             **more,
         },

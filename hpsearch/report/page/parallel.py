@@ -12,7 +12,7 @@ from typing import Any
 from hpsearch.report import wording
 from hpsearch.report.facts import SearchedParameter
 from hpsearch.report.page.content import PageContent
-from hpsearch.report.page.figure import Figure, Trace, hover, opacity, ramp
+from hpsearch.report.page.figure import Figure, Trace, axis, hover, opacity, ramp
 from hpsearch.report.page.trial_marks import BEST_WIDTH, marked, rung_label
 from hpsearch.report.summary import usable
 from hpsearch.search.types import TrialState
@@ -39,16 +39,17 @@ def parallel_figure(content: PageContent) -> Figure | None:
         label=f"Parallel coordinates of {len(trials)} trials over {len(parameters)} parameters and {content.score.title}.",
         traces=[*_bundles(content, trials, lines), *_best_bundle(content, lines)],
         layout={
-            "xaxis": {
-                "tickvals": columns,
-                "ticktext": [*(_short(one.name) for one in parameters), f"<b>{content.objective}</b>"],
-                "range": [-0.5, len(parameters) + 0.5],
-                "showgrid": True,
-                "gridcolor": "$ink@0.55",
-                "side": "top",
-                "ticks": "",
-                "tickangle": 0,
-            },
+            "xaxis": axis(
+                "Parameter, and the objective at the right",
+                tickvals=columns,
+                ticktext=[*(_short(one.name) for one in parameters), f"<b>{content.objective}</b>"],
+                range=[-0.5, len(parameters) + 0.5],
+                showgrid=True,
+                gridcolor="$ink@0.55",
+                side="top",
+                ticks="",
+                tickangle=0,
+            ),
             "yaxis": {"visible": False, "range": [ABSENT - 0.08 if has_absent else -0.08, 1.08]},
             "annotations": _axis_labels(value_range, parameters, trials),
             "legend": {"y": -0.02, "yanchor": "top"},

@@ -20,11 +20,11 @@ Spent = dict[tuple[str, str], tuple[float, int]]
 def spending_figures(content: PageContent) -> list[Figure]:
     """Stacked bars of training minutes by rung, and by backbone where several were tried."""
     by_rung = _rows(content, lambda trial, rung: f"rung {rung}")
-    figures = [_bars("spent-rung", "by rung", by_rung, [f"rung {n}" for n in range(len(content.rungs), 0, -1)])]
+    figures = [_bars("spent-rung", "rung", by_rung, [f"rung {n}" for n in range(len(content.rungs), 0, -1)])]
     by_backbone = _rows(content, lambda trial, rung: str(trial.params.get("backbone", "")))
     backbones = sorted({row for row, _ in by_backbone} - {""})
     if len(backbones) > 1:
-        figures.append(_bars("spent-backbone", "by backbone", by_backbone, backbones))
+        figures.append(_bars("spent-backbone", "backbone", by_backbone, backbones))
     return [figure for figure in figures if figure.traces]
 
 
@@ -96,12 +96,12 @@ def _bars(name: str, what: str, spent: Spent, rows: list[str]) -> Figure:
             )
     return Figure(
         name=name,
-        label=f"Training minutes {what} and outcome of the trial.",
+        label=f"Training minutes by {what} and outcome of the trial.",
         traces=traces,
         layout={
             "barmode": "stack",
-            "xaxis": axis(f"Training time {what} (minutes)"),
-            "yaxis": {"showgrid": False},
+            "xaxis": axis(f"Training time by {what} (minutes)"),
+            "yaxis": axis(what.capitalize(), showgrid=False),
             "legend": {"traceorder": "normal"},
         },
         height_px=130 + 34 * len(rows),
