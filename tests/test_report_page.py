@@ -353,6 +353,13 @@ def test_degradations_stand_in_a_table_with_their_units(content: PageContent) ->
     assert {name.partition(" ")[0] for name in DEGRADATIONS} < set(UNITS)
 
 
+@pytest.mark.parametrize(("num_trials", "share"), [(24, "18 %"), (60, "10 %")])
+def test_importance_says_which_trials_are_the_best_ones(num_trials: int, share: str, tmp_path: Path) -> None:
+    layout = make_run(tmp_path / "going", num_trials, stop_after=3 * num_trials)
+    page = render_page(content_of(layout, run_events(layout)))
+    assert f"whether a trial is among the best {share} (PED-ANOVA)" in page
+
+
 def test_the_networks_of_an_ensemble_are_told(content: PageContent) -> None:
     assert content.result is not None
     assert content.result["best"] is not None

@@ -67,7 +67,10 @@ def content_of(layout: RunLayout, events: list[Event]) -> PageContent:
     Raises:
         InputError: one of these files is broken.
     """
-    from hpsearch.search.importance import importance  # optuna takes half a second to import, which `status` can do without
+    from hpsearch.search.importance import (
+        importance,
+        top_share,
+    )  # optuna takes half a second to import, which `status` can do without
 
     result, study = read_result(layout), fold(events)
     return PageContent(
@@ -81,6 +84,7 @@ def content_of(layout: RunLayout, events: list[Event]) -> PageContent:
         audit=read_audit(layout.audit_json),
         config=_config(layout),
         importance=importance(study),
+        top_share=top_share(study),
         path=_path(events),
     )
 

@@ -1,7 +1,7 @@
 """How much each searched parameter matters for being among the best trials.
 
 PED-ANOVA (Watanabe, Bansal and Hutter 2023, "PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary
-Subspaces"), in Optuna's version for conditional spaces. It compares where the best tenth of the trials lies with where all
+Subspaces"), in Optuna's version for conditional spaces. It compares where the best trials (`top_share`) lie with where all
 of them lie, so it needs only their order, not their values: trials of different rungs can be put in one order.
 """
 
@@ -32,7 +32,7 @@ def importance(study: Study) -> dict[str, float]:
 
     Trials are ordered by the furthest rung that they reached, then by their value there.
     """
-    usable = [trial for trial in study.trials.values() if trial.values and trial.outcome not in FINAL - {Outcome.COMPLETED}]
+    usable = _usable(study)
     if len(usable) < MIN_TRIALS:
         return {}
     usable.sort(key=lambda trial: (trial.images, trial.values[trial.images], -trial.number))
@@ -42,9 +42,18 @@ def importance(study: Study) -> dict[str, float]:
         found = _distributions(dimensions, trial)
         params = {name: trial.params[name] for name in found}
         view.add_trial(create_trial(value=float(rank), params=params, distributions=found))
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=max(TOP_SHARE, MIN_TOP / len(usable)))
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=top_share(study))
     shares = optuna.importance.get_param_importances(view, evaluator=evaluator)
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def top_share(study: Study) -> float:
+    """Share of the usable trials that `importance` takes for the best ones; 1 where there are fewer than `MIN_TOP`."""
+    return min(1.0, max(TOP_SHARE, MIN_TOP / max(1, len(_usable(study)))))
+
+
+def _usable(study: Study) -> list[TrialState]:
+    return [trial for trial in study.trials.values() if trial.values and trial.outcome not in FINAL - {Outcome.COMPLETED}]
 
 
 def _dimension(key: str, plain: Mapping[str, Any]) -> Dimension:

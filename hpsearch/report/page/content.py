@@ -46,6 +46,8 @@ class PageContent:
     """`config.yaml`: command, commit, versions, hardware, configuration."""
     importance: Mapping[str, float] = field(default_factory=dict)
     """Parameter → share of all importance, see `search.importance`; empty: too few trials."""
+    top_share: float = 0.0
+    """Share of the trials that `importance` takes for the best ones."""
     status: str = "running"
     """`done`, `interrupted` or `running`."""
     path: tuple[tuple[int, float], ...] = ()
