@@ -272,6 +272,21 @@ def test_comparison_of_runs_shows_scores_course_and_differences(chromium: str, t
     assert "holdout AUC" not in shown  # neither run has one
 
 
+def test_comparison_of_runs_with_different_objectives_names_both(tmp_path: Path) -> None:
+    contents = []
+    for objective in ("auc", "accuracy"):
+        events = study_events([100], *suggested(0), reached(0, 0.7), objective=objective)
+        contents.append(content_of(RunLayout(tmp_path / objective), events))
+    write_comparison(tmp_path / "same.html", contents[:1] * 2)
+    write_comparison(tmp_path / "both.html", contents)
+    same, both = ((tmp_path / name).read_text() for name in ("same.html", "both.html"))
+    assert "different objectives" not in same
+    assert "different objectives (Validation AUC, Validation accuracy)" in both
+    paths = embedded_figures(both)["paths"]
+    assert paths["layout"]["yaxis"]["title"]["text"] == "Best Validation AUC or Validation accuracy at the full budget"
+    assert [trace["name"] for trace in paths["traces"]] == ["auc: Validation AUC", "accuracy: Validation accuracy"]
+
+
 def embedded_figures(page: str) -> dict[str, dict[str, Any]]:
     return {name: json.loads(text) for name, text in re.findall(r'id="data-([\w-]+)">(.*?)</script>', page, re.DOTALL)}
 

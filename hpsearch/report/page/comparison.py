@@ -49,6 +49,7 @@ def write_comparison(file: Path, contents: Sequence[PageContent]) -> None:
             configurations=_configurations(contents),
             identities=_identities(contents),
             figure=_figure(contents),
+            objectives=_objectives(contents),
         ),
     )
 
@@ -57,6 +58,11 @@ def _names(contents: Sequence[PageContent]) -> list[str]:
     """Names of the runs, numbered where two are the same."""
     names = [content.name for content in contents]
     return [f"{name} ({index})" if names.count(name) > 1 else name for index, name in enumerate(names, start=1)]
+
+
+def _objectives(contents: Sequence[PageContent]) -> list[str]:
+    """What the runs compared their trials by, each once."""
+    return list(dict.fromkeys(content.score.title for content in contents))
 
 
 def _scores(contents: Sequence[PageContent]) -> list[Line]:
@@ -137,6 +143,7 @@ def _identities(contents: Sequence[PageContent]) -> list[Line]:
 
 
 def _figure(contents: Sequence[PageContent]) -> Figure:
+    objectives = _objectives(contents)
     traces = []
     for index, (content, name) in enumerate(zip(contents, _names(contents), strict=True)):
         end = [(content.study.images_trained, content.path[-1][1])] if content.path else []
@@ -146,7 +153,7 @@ def _figure(contents: Sequence[PageContent]) -> Figure:
             {
                 "type": "scatter",
                 "mode": "lines",
-                "name": hover(name),
+                "name": hover(name if len(objectives) == 1 else f"{name}: {content.score.title}"),
                 "x": [images for images, _ in steps],
                 "y": [value for _, value in steps],
                 "line": {"shape": "hv", "width": 2.2, "color": COLOURS[index % len(COLOURS)], "dash": dash},
@@ -159,7 +166,7 @@ def _figure(contents: Sequence[PageContent]) -> Figure:
         traces=traces,
         layout={
             "xaxis": axis("Images trained in the whole study", rangemode="tozero"),
-            "yaxis": axis(f"Best {contents[0].score.title} at the full budget"),
+            "yaxis": axis(f"Best {' or '.join(objectives)} at the full budget"),
             "showlegend": True,
         },
         height_px=420,
