@@ -27,6 +27,7 @@ from hpsearch.report.page.notes import honest_notes
 from hpsearch.report.page.render import render_page
 from hpsearch.report.rebuild import content_of, rebuild, run_events
 from hpsearch.report.tables import Predictions
+from tests.keyboard import keyboard
 from tests.report_studies import AUDIT, HOSTILE, make_run
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
@@ -229,6 +230,36 @@ def test_page_fits_a_phone_and_the_running_study_has_no_detector_yet(chromium: s
         name for name in SECTIONS if name not in ("detector", "confirmation", "images")
     ]
     assert [name for name, marks in found["figures"].items() if not marks] == []
+
+
+def test_table_and_scrollers_are_reached_and_used_by_keyboard_alone(chromium: str, layout: RunLayout, tmp_path: Path) -> None:
+    with keyboard(chromium, layout.page, tmp_path / "profile", "--window-size=600,900") as keys:
+        wide = "[...document.querySelectorAll('.sideways')].filter((one) => one.scrollWidth > one.clientWidth)"
+        labels = keys.look(f"{wide}.map((one) => one.getAttribute('aria-label'))")
+        assert len(labels) > 2
+        reached = []
+        for _ in range(300):
+            keys.press("Tab")
+            reached.append(keys.look("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"))
+            if reached[-1] == "outcome":
+                break
+        assert set(labels) <= set(reached)
+        keys.press("Enter")
+        assert keys.look("document.querySelector('th[aria-sort]').textContent.trim()") == "outcome"
+        while not keys.look("document.activeElement.matches('tbody button.trial')"):
+            keys.press("Tab")
+        keys.press("Enter")
+        number = keys.look("document.activeElement.textContent")
+        assert keys.look("document.getElementById('selection-text').textContent").startswith(f"Trial {number}: ")
+        keys.press("Escape")
+        assert keys.look("document.getElementById('selection').hidden")
+
+
+def test_names_of_mistakes_are_shown_whole(chromium: str, layout: RunLayout, tmp_path: Path) -> None:
+    with keyboard(chromium, layout.page, tmp_path / "profile") as keys:
+        names = "[...document.querySelectorAll('.pictures .name')]"
+        assert keys.look(f"{names}.length") > 4
+        assert keys.look(f"{names}.filter((one) => one.scrollWidth > one.clientWidth + 1).length") == 0
 
 
 def test_what_is_opened_for_paper_is_closed_again(seen: tuple[dict[str, Any], list[str]]) -> None:

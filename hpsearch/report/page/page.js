@@ -120,8 +120,25 @@
       if (root.clientWidth === width || "print" in root.dataset) return;
       width = root.clientWidth;
       cancelAnimationFrame(pending);
-      pending = requestAnimationFrame(drawAll);
+      pending = requestAnimationFrame(() => {
+        drawAll();
+        openScrollers();
+      });
     });
+  }
+
+  // What scrolls can be reached and scrolled by keyboard; what does not is no stop on the way.
+  function openScrollers() {
+    for (const scroller of document.querySelectorAll(".sideways:not([role]), .sideways[data-scrolls], section pre")) {
+      const scrolls = scroller.scrollWidth > scroller.clientWidth;
+      const named = scroller.querySelector("caption, [aria-label]");
+      const label = named ? named.getAttribute("aria-label") || named.textContent : scroller.closest("section").querySelector("h2").textContent;
+      const attributes = { tabindex: "0", role: "region", "aria-label": `${label.trim()}, scrolls`, "data-scrolls": "" };
+      for (const [name, value] of Object.entries(attributes)) {
+        if (scrolls) scroller.setAttribute(name, value);
+        else scroller.removeAttribute(name);
+      }
+    }
   }
 
   // ---- a chosen trial
@@ -218,6 +235,7 @@
     makeSortable();
     listenForChoices();
     redrawOnResize();
+    document.addEventListener("toggle", openScrollers, true);
     dark.addEventListener("change", drawAll);
     addEventListener("beforeprint", preparePrint);
     addEventListener("afterprint", endPrint);
@@ -225,6 +243,7 @@
     const next = () => {
       const canvas = waiting.shift();
       if (!canvas) {
+        openScrollers();
         root.dataset.ready = "yes";
         return;
       }
