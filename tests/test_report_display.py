@@ -95,6 +95,26 @@ def test_panel_shows_states_rungs_best_running_trials_and_time_left(
         "4 min 48 s left of 8 min 00 s",
     ):
         assert expected in text
+    promoted = [str(len(study.rungs[images].promoted)) for images in list(study.rungs)[:-1]]
+    (heading,) = (line for line in text.splitlines() if "promoted" in line)
+    assert heading.split()[1:] == ["rung", "images", "reached", "promoted", "best", "median", "│"]
+    assert [line.split()[4] for line in text.splitlines() if line.split()[1:2] in (["1"], ["2"])] == promoted
+    assert wording.sparkline([step.value for step in study.best_so_far], 32) in text
+
+
+def test_without_a_limit_in_time_the_pace_says_when_the_last_trial_begins(
+    clock: Clock, running: dict[int, TrialProgress]
+) -> None:
+    display, _ = open_display("rich", clock)
+    study = fold(simulate(24, stop_after=9).events)
+    summary = moment_of(study, budget=BUDGET).summary
+    tried = summary.num_trials - summary.counts.get("running", 0)
+    budget = BudgetUse(seconds=60.0 * tried, max_trials=summary.num_trials + 5)
+    display.update(study, running=running, budget=budget)
+    assert "about 5 min 00 s until all trials have begun" in shown(display)
+    display.update(study, running={}, budget=budget)
+    display.phase("retraining")
+    assert "have begun" not in shown(display)
 
 
 def test_panel_fits_a_narrow_terminal(study: Study, clock: Clock, running: dict[int, TrialProgress]) -> None:

@@ -85,6 +85,15 @@ class Moment:
         return sum(known) if known and len(known) == len(speeds) else None
 
     @property
+    def seconds_to_last_trial(self) -> float | None:
+        """Seconds until all trials that may start have begun, at the pace so far; None: no such limit, or too early to say."""
+        most, begun = self.budget.max_trials, self.summary.num_trials
+        tried = begun - self.summary.counts.get("running", 0)
+        if most is None or not self.running or tried < 1 or begun >= most:
+            return None
+        return self.budget.seconds / tried * (most - begun)
+
+    @property
     def gpus(self) -> list[GpuUse]:
         """The GPUs of the running trials, each once."""
         return list({trial.gpu.uuid: trial.gpu for trial in self.running.values() if trial.gpu is not None}.values())

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch.report import wording
-from hpsearch.report.moment import BudgetUse, Moment, TrialProgress
+from hpsearch.report.moment import Moment, TrialProgress
 from hpsearch.report.summary import StudySummary, correlation_warning
 from hpsearch.train.gpu_use import GpuUse
 
@@ -113,11 +113,19 @@ def running_table(running: dict[int, TrialProgress]) -> Table:
     return table
 
 
-def budget_table(budget: BudgetUse) -> Table:
+def time_text(moment: Moment) -> str:
+    """Time used of a run without a limit in time, and how long the last trial is away."""
+    left = moment.seconds_to_last_trial
+    used = wording.duration(moment.budget.seconds)
+    return f"{used} used" if left is None else f"{used} used, about {wording.duration(left)} until all trials have begun"
+
+
+def budget_table(moment: Moment) -> Table:
     """Time and GPU hours used, as bars where there is a limit."""
+    budget = moment.budget
     table = Table.grid(padding=(0, 2, 0, 0))
     if budget.max_seconds is None:
-        table.add_row("time", wording.duration(budget.seconds))
+        table.add_row("time", time_text(moment))
     else:
         left = f"{wording.duration(budget.seconds_left or 0)} left of {wording.duration(budget.max_seconds)}"
         table.add_row("time", bar(budget.seconds, budget.max_seconds), left)
@@ -137,7 +145,7 @@ def study_group(moment: Moment) -> Group:
         parts += [Text(), running_table(dict(moment.running))]
     if moment.gpus:
         parts += [Text(), gpu_table(moment.gpus)]
-    return Group(*parts, Text(), budget_table(moment.budget))
+    return Group(*parts, Text(), budget_table(moment))
 
 
 def status_group(name: str, phase: str, moment: Moment) -> Group:
@@ -150,7 +158,7 @@ def status_group(name: str, phase: str, moment: Moment) -> Group:
     warning = correlation_warning(moment.summary)
     if warning:
         parts += [Text(), Text(warning, style="yellow")]
-    return Group(*parts, Text(), budget_table(moment.budget))
+    return Group(*parts, Text(), budget_table(moment))
 
 
 def plain_line(moment: Moment) -> str:
@@ -165,7 +173,7 @@ def plain_line(moment: Moment) -> str:
     if moment.gpus:
         parts.append(f"GPUs {sum(gpu.busy_fraction for gpu in moment.gpus) / len(moment.gpus):.0%} busy")
     left = budget.seconds_left
-    parts.append(f"{wording.duration(budget.seconds)} used" if left is None else f"{wording.duration(left)} left")
+    parts.append(time_text(moment) if left is None else f"{wording.duration(left)} left")
     return "; ".join(parts)
 
 
