@@ -32,9 +32,13 @@ SECONDS_PER_RUNG = 0.15
 """So long that a study is not over before its faults have come."""
 TRIES = int(os.environ.get("FAULT_TRIES", "3"))
 """Faults of each kind, at least; `make faults` sets it."""
-FAULTS_PER_STUDY = 3
+FAULTS_PER_STUDY = min(3, TRIES)
 STUDIES = range(math.ceil(TRIES / FAULTS_PER_STUDY))
 """Seeds of the studies that have so many faults."""
+STUDIES_KILLED = range(max(7, len(STUDIES)))
+"""The same of those in which driver or worker are killed: with those of the raylet some twenty, also where `TRIES` is 1."""
+STUDIES_WITHOUT_RAY = range(max(6, TRIES))
+"""Seeds of the studies whose raylet is killed, once each."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,6 @@ class StudyProgram:
         while self.num_rungs() < count:
             assert driver.poll() is None, f"the driver ended before its time: {driver.communicate()[0]}"
             time.sleep(0.003)
-
-    @property
-    def is_nearly_over(self) -> bool:
-        """Whether a fault now would come too late."""
-        return self.num_rungs() >= NUM_RUNGS
 
     def num_rungs(self) -> int:
         try:

