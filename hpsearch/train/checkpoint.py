@@ -6,6 +6,7 @@ nothing is made in its place, which would be hidden when the disk returns, and n
 
 from __future__ import annotations
 
+import errno
 import logging
 import pickle
 import struct
@@ -56,7 +57,9 @@ def read_checkpoint(file: Path, identity: str) -> dict[str, Any] | None:
             state: dict[str, Any] = content["state"]
             return state
         reason = "it belongs to another configuration, seed or version"
-    except DAMAGED as error:
+    except (OSError, *DAMAGED) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that is how torch reads on before a cut file's begin
+            raise
         reason = f"it is damaged: {str(error).strip().partition(chr(10))[0][:200]}"
     log.warning("checkpoint %s is not used, the trial begins anew: %s", file, reason)
     return None

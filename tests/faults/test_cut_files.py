@@ -1,0 +1,110 @@
+"""Files of a run that are cut anywhere: what is whole is used, what is not is named or made again, nothing is invented."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import hpsearch
+from hpsearch.data.cache import ImageCache, open_or_build
+from hpsearch.errors import InputError
+from hpsearch.search.engine import Engine
+from hpsearch.search.journal import Journal, read_events
+from hpsearch.search.simulator import simulate
+from hpsearch.search.space import Space
+from hpsearch.search.types import EngineConfig
+from hpsearch.train.checkpoint import read_checkpoint, write_checkpoint
+from tests.exported import make_export
+from tests.faults.ledger import ledger
+
+EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARES = st.floats(0, 1, exclude_max=True)
+"""Of a file's bytes that are left."""
+IMAGES_NHWC = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+
+
+def cut(file: Path, whole: bytes, share: float) -> None:
+    ledger.tried("a journal, checkpoint, image cache or model file is cut")
+    file.write_bytes(whole[: int(len(whole) * share)])
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cut")
+
+
+@pytest.fixture(scope="module")
+def journal(root: Path) -> bytes:
+    """Of a whole study."""
+    with_events = Journal(root / "whole.jsonl")
+    continued(with_events)
+    with_events.close()
+    return (root / "whole.jsonl").read_bytes()
+
+
+def continued(journal: Journal) -> Engine:
+    """The study of `journal`, to its end."""
+    config = EngineConfig(rungs=(1, 3), sampler="random", num_trials=9)
+    engine = Engine.open(Space.from_dict({"x": {"low": 0.0, "high": 1.0}}), config, journal)
+    simulate(engine, lambda params, images: float(params["x"]), num_workers=2)
+    return engine
+
+
+@EXAMPLES
+@given(share=SHARES)
+def test_a_study_goes_on_from_what_is_whole_of_its_journal(root: Path, journal: bytes, share: float) -> None:
+    file = root / "cut.jsonl"
+    cut(file, journal, share)
+    kept = file.read_bytes().count(b"\n")
+    opened = Journal(file)
+    assert opened.events == read_events(root / "whole.jsonl")[:kept]
+    assert len(continued(opened).study.trials) == 9
+    opened.close()
+
+
+@EXAMPLES
+@given(share=SHARES)
+def test_a_trial_begins_anew_without_what_is_left_of_its_checkpoint(root: Path, share: float) -> None:
+    file = root / "trials" / "0" / "checkpoint.pt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_checkpoint(file, "me", {"weights": torch.arange(5_000.0)})
+    cut(file, file.read_bytes(), share)
+    assert read_checkpoint(file, "me") is None
+
+
+@EXAMPLES
+@given(share=SHARES, name=st.sampled_from(["pixels.u8", "state.u8", "index.json"]))
+def test_images_are_decoded_again_where_their_cache_is_cut(root: Path, share: float, name: str) -> None:
+    file = opened(root).directory / name
+    cut(file, file.read_bytes(), share)
+    assert np.array_equal(opened(root).images_nhwc, IMAGES_NHWC)
+
+
+def opened(root: Path) -> ImageCache:
+    """The cache of `IMAGES_NHWC`."""
+    paths = [root / f"{number}.png" for number in range(len(IMAGES_NHWC))]
+    for path, image_hwc in zip(paths, IMAGES_NHWC, strict=True):
+        if not path.exists():
+            Image.fromarray(image_hwc).save(path)
+    names = [str(path) for path in paths]
+    return open_or_build(names, px=16, cache_dir=root / "cache", num_workers=1, max_unreadable_fraction=0.0)
+
+
+@EXAMPLES
+@given(share=SHARES, name=st.sampled_from(["model.json", "model.safetensors"]))
+def test_a_model_is_refused_by_the_name_of_its_cut_file(root: Path, share: float, name: str) -> None:
+    export = root / "best"
+    if not export.is_dir():
+        export.mkdir()
+        make_export(export)
+    whole = (export / name).read_bytes()
+    cut(export / name, whole, share)
+    try:
+        with pytest.raises(InputError, match=name.replace(".", r"\.")):
+            hpsearch.load(export, "cpu")
+    finally:
+        (export / name).write_bytes(whole)
