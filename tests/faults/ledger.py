@@ -15,14 +15,17 @@ class Tally:
 
     tries: int = 0
     num_rungs: int = 0
-    num_again: int = 0
+    num_again: int | None = None
+    """None: not counted."""
 
     @property
     def lost(self) -> str:
         if self.num_rungs == 0:
             return "nothing"
-        again = f"{self.num_again} pieces in training begun again" if self.num_again else "no piece in training"
-        return f"0 of {self.num_rungs:,} journaled rungs; {again}"
+        lost = f"0 of {self.num_rungs:,} journaled rungs"
+        if self.num_again is None:
+            return lost
+        return f"{lost}; {self.num_again} pieces in training begun again" if self.num_again else f"{lost}; no piece in training"
 
 
 @dataclass
@@ -35,12 +38,20 @@ class Ledger:
         """A fault whose test says itself that nothing may be lost."""
         self.tallies.setdefault(fault, Tally()).tries += 1
 
-    def studied(self, fault: str, num_faults: int, *, num_rungs: int, num_again: int) -> None:
-        """A study to its end under `num_faults`; each of its `num_rungs` was journaled once."""
+    def studied(self, fault: str, num_faults: int, *, num_rungs: int, num_again: int | None = None) -> None:
+        """A study to its end under `num_faults`; each of its `num_rungs` was journaled once.
+
+        Args:
+            fault: Its name.
+            num_faults: How often it came.
+            num_rungs: Journaled.
+            num_again: Pieces that were begun more than once; None: not counted.
+        """
         tally = self.tallies.setdefault(fault, Tally())
         tally.tries += num_faults
         tally.num_rungs += num_rungs
-        tally.num_again += num_again
+        if num_again is not None:
+            tally.num_again = (tally.num_again or 0) + num_again
 
     def table(self) -> str:
         """Markdown."""

@@ -1,0 +1,65 @@
+"""The whole job, with networks that train, killed at any second: before, in and after the search, and while it exports."""
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hpsearch.layout import RunLayout
+from hpsearch.search.fold import fold
+from hpsearch.search.journal import read_events
+from tests.faults.campaign import FAULTS_PER_STUDY, ROOT, TRIES
+from tests.faults.ledger import ledger
+from tests.small_set import SPACE, make_competition
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SECONDS = 40
+"""About what an untroubled run takes."""
+
+
+@pytest.mark.parametrize("seed", range(math.ceil(TRIES / 7)))
+def test_a_run_killed_at_any_second_ends_whole(tmp_path: Path, seed: int) -> None:
+    make_competition(tmp_path / "data")
+    (tmp_path / "space.yaml").write_text(SPACE)
+    draw = random.Random(f"whole {seed}")
+    width = SECONDS / FAULTS_PER_STUDY
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as sessions:
+        for part in range(FAULTS_PER_STUDY):
+            driver = started(tmp_path, sessions)
+            with suppress(subprocess.TimeoutExpired):  # what was done before the last kill is not done again
+                driver.wait(timeout=part * width / 2 + draw.uniform(2, width))
+            driver.kill()
+            driver.communicate()
+        driver = started(tmp_path, sessions)
+        said, _ = driver.communicate(timeout=400)
+        assert driver.returncode == 0, said
+    layout = RunLayout(tmp_path / "study")
+    events = read_events(layout.journal)
+    rungs = [(event["trial"], event["images"]) for event in events if event["event"] == "rung"]
+    assert len(rungs) == len(set(rungs)), "a journaled rung was trained again"
+    assert len(fold(events).trials) == 4
+    result = json.loads((layout.root / "result.json").read_text())
+    assert result["status"] == "done"
+    for file in result["files"].values():
+        assert (layout.root / file).exists(), file
+    submission = pd.read_csv(layout.root / "submission.csv")
+    template = pd.read_csv(tmp_path / "data" / "phase2" / "testset1_seen_nolabel.txt")
+    assert submission["img_name"].tolist() == template["img_name"].tolist()
+    assert submission["y_pred"].between(0, 1).all()
+    ledger.studied("SIGKILL of a whole run", FAULTS_PER_STUDY, num_rungs=len(rungs))
+
+
+def started(root: Path, sessions: str) -> subprocess.Popen[str]:
+    """The same command each time."""
+    words = [sys.executable, "-m", "hpsearch.run", "--data", root / "data", "--space", root / "space.yaml", "--out", root]
+    words += ["--name", "study", "--trials", 4, "--set", "search.num_rungs=2"]
+    environment = {**os.environ, "RAY_TMPDIR": sessions, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(list(map(str, words)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
