@@ -273,9 +273,9 @@ class Result(TypedDict):
     robustness: NotRequired[RobustnessResult]
     """AUC of the exported model, one view, on degraded validation images."""
     calibration: NotRequired[dict[str, float]]
-    """Temperature, Brier score and calibration error before and after it, on half of the validation images."""
+    """Temperature and bias, Brier score and calibration error before and after them, on half of the validation images."""
     prior_shift: NotRequired[dict[str, float]]
-    """Share of deepfakes in `train` and `val`, and as estimated from the answers in the `template`."""
+    """Share of deepfakes in `train` and `val`, and, where there is a calibration, as its answers suggest for the `template`."""
     groups: NotRequired[dict[str, float]]
     """AUC of the validation images of each group that is large enough, the worst first."""
     views: NotRequired[str]

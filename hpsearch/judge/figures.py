@@ -19,6 +19,7 @@ NUM_BINS = 15
 MIN_TO_CALIBRATE = 10
 """Images of a class in each half: a few that are told apart would put the temperature at the end of its range."""
 _LOG_TEMPERATURES = (-3.0, 3.0)
+_BIASES = (-10.0, 10.0)
 _SMALLEST = 1e-6
 
 
@@ -59,20 +60,24 @@ class Calibration:
 
     temperature: float
     """What logits are best divided by (Guo et al. 2017); above 1 where the model is too sure."""
+    bias: float
+    """What is then best added to them; below 0 where training showed it a larger share of deepfakes."""
     brier: float
     """Brier score as answered."""
     brier_calibrated: float
-    """Brier score after division by the temperature."""
+    """Brier score with temperature and bias."""
     ece: float
     """Expected calibration error as answered."""
     ece_calibrated: float
-    """Expected calibration error after division by the temperature."""
+    """Expected calibration error with temperature and bias."""
     num_images: int
     """Images that it was measured on."""
 
 
 def calibrate(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floating], names: Sequence[str]) -> Calibration | None:
-    """Fits a temperature on about half of the images, whole names together, and measures it on the rest.
+    """Fits temperature and bias on about half of the images, whole names together, and measures them on the rest.
+
+    The bias is for the share of deepfakes of all the images, which that of a half may differ from.
 
     Args:
         labels_n: 0 or 1.
@@ -86,11 +91,13 @@ def calibrate(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floatin
     for half_n in (is_fold_n, ~is_fold_n):
         if np.bincount(labels_n[half_n], minlength=2).min() < MIN_TO_CALIBRATE:
             return None
-    temperature = fitted_temperature(labels_n[is_fold_n], probabilities_n[is_fold_n])
+    temperature, bias = fitted_calibration(labels_n[is_fold_n], probabilities_n[is_fold_n])
+    bias += _logit(labels_n.mean()) - _logit(labels_n[is_fold_n].mean())
     rest_n, answers_n = labels_n[~is_fold_n], probabilities_n[~is_fold_n]
-    calibrated_n = tempered(answers_n, temperature)
+    calibrated_n = calibrated(answers_n, temperature, bias)
     return Calibration(
         temperature=temperature,
+        bias=bias,
         brier=brier_score(rest_n, answers_n),
         brier_calibrated=brier_score(rest_n, calibrated_n),
         ece=calibration_error(rest_n, answers_n),
@@ -99,21 +106,27 @@ def calibrate(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floatin
     )
 
 
-def fitted_temperature(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floating]) -> float:
-    """The temperature of the smallest cross-entropy."""
-    from scipy.optimize import minimize_scalar
+def fitted_calibration(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floating]) -> tuple[float, float]:
+    """Temperature and bias of the smallest cross-entropy."""
+    from scipy.optimize import minimize
 
-    def cross_entropy(log_temperature: float) -> float:
-        answers_n = tempered(probabilities_n, float(np.exp(log_temperature)))
+    def cross_entropy(point: NDArray[np.float64]) -> float:
+        answers_n = calibrated(probabilities_n, float(np.exp(point[0])), float(point[1]))
         return float(-np.mean(np.log(np.where(labels_n == 1, answers_n, 1 - answers_n))))
 
-    return float(np.exp(minimize_scalar(cross_entropy, bounds=_LOG_TEMPERATURES, method="bounded").x))
+    found = minimize(cross_entropy, np.zeros(2), bounds=(_LOG_TEMPERATURES, _BIASES), method="L-BFGS-B")
+    return float(np.exp(found.x[0])), float(found.x[1])
 
 
-def tempered(probabilities_n: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """Probabilities whose logits are divided by `temperature`; kept off 0 and 1."""
+def calibrated(probabilities_n: NDArray[np.floating], temperature: float, bias: float) -> NDArray[np.float64]:
+    """Probabilities whose logits are divided by `temperature`, `bias` then added; kept off 0 and 1."""
     inside_n = np.clip(probabilities_n.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
-    return np.asarray(np.clip(1 / (1 + (1 / inside_n - 1) ** (1 / temperature)), _SMALLEST, 1 - _SMALLEST))
+    odds_against_n = (1 / inside_n - 1) ** (1 / temperature) * np.exp(-bias)
+    return np.asarray(np.clip(1 / (1 + odds_against_n), _SMALLEST, 1 - _SMALLEST))
+
+
+def _logit(share: float) -> float:
+    return float(np.log(share / (1 - share)))
 
 
 def deepfake_share(probabilities_n: NDArray[np.floating], reference_share: float) -> float:
