@@ -93,6 +93,26 @@ def test_a_shift_split_takes_whole_kinds_out_of_training(whole: ImageSet, cache:
     assert len(split.val) - 80 == pytest.approx(60, abs=25)
 
 
+def test_a_shift_split_keeps_groups_whole(whole: ImageSet, cache: Path) -> None:
+    split = judged(two_parts(grouped(whole)), rules(objective="shift_auc"), scanned(cache))  # type: ignore[arg-type]
+    assert split.val.parts is not None
+    assert {"shift", "seen"} == set(split.val.parts)
+    assert not set(split.train.groups or ()) & set(split.val.groups or ())
+
+
+def test_a_group_is_of_the_kind_that_most_of_its_images_are(whole: ImageSet, cache: Path) -> None:
+    def features(paths: Sequence[str]) -> np.ndarray:
+        rows = np.arange(len(paths))
+        return np.eye(NUM_KINDS, dtype=np.float32)[np.where(rows % 8 < 5, rows // 8, rows) % NUM_KINDS]
+
+    split = judged(two_parts(grouped(whole)), rules(objective="shift_auc"), scanned(cache), features)  # type: ignore[arg-type]
+    assert split.val.parts is not None
+    kinds = {"shift": set(), "seen": set()}
+    for name, part in zip(split.val.names, split.val.parts, strict=True):
+        kinds[part].add(whole.names.index(name) // 8 % NUM_KINDS)
+    assert not kinds["shift"] & kinds["seen"]
+
+
 def test_clusters_compare_the_features_that_are_given(whole: ImageSet, cache: Path) -> None:
     def features(paths: Sequence[str]) -> np.ndarray:
         kinds_n = np.arange(len(paths)) // 2 % NUM_KINDS

@@ -151,8 +151,11 @@ class _Splitter:
         self._notes.append(f"{UNNAMED}: {num_val:,} were split off the training images, by {what}, seed {self._rules.seed}")
 
     def shift(self) -> None:
-        """Takes whole kinds of images out of training; they validate."""
-        kinds = self._kinds()
+        """Takes whole kinds of images out of training; they validate. A group is of the kind that most of its images are."""
+        kind_n = self._clusters(NUM_KINDS, layout=False)
+        if self._pool.groups is not None:
+            kind_n = _of_most(kind_n, self._pool.groups)
+        kinds = [f"k{number}" for number in kind_n]
         trains_n = ~self._held_n & ~self._in_val_n
         chosen_n = self._chosen(kinds, trains_n, self._rules.shift, _SHIFT)
         self._require_both(chosen_n, f"a shift split of {self._rules.shift:g} of the training images", "judge.shift")
@@ -212,3 +215,11 @@ class _Splitter:
             notes=(*self._found_notes, *self._notes),
             fingerprint=fingerprint(train, val, self._dataset.template, holdout),
         )
+
+
+def _of_most(kind_n: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.int64]:
+    """The commonest kind of each image's group."""
+    _, group_n = np.unique(np.array(groups), return_inverse=True)
+    counts_gk = np.zeros((group_n.max() + 1, kind_n.max() + 1), dtype=np.int64)
+    np.add.at(counts_gk, (group_n, kind_n), 1)
+    return np.asarray(counts_gk.argmax(axis=1)[group_n], dtype=np.int64)
