@@ -42,7 +42,13 @@ TRAININGS = {
 
 
 def chosen(*, params: Mapping[int, Params] | None = None, **changes: Any) -> list[tuple[int, int]]:
-    arguments: dict[str, Any] = {"has_model": lambda one: True, "most": 10, "max_parameters": None, **changes}
+    arguments: dict[str, Any] = {
+        "has_model": lambda one: True,
+        "most": 10,
+        "max_parameters": None,
+        "objective": "auc",
+        **changes,
+    }
     known = params or {}
     found = chosen_members(CONFIRMATION, TRAININGS, params=lambda trial: known.get(trial, PARAMS), **arguments)
     return [(one.trial, one.repeat) for one in found]
@@ -63,6 +69,11 @@ def test_all_networks_together_stay_within_the_limit() -> None:
 
 def test_a_training_whose_model_is_gone_is_left_out() -> None:
     assert chosen(has_model=lambda one: one.trial != 3) == [(2, 1), (2, 2), (1, 1)]
+
+
+def test_members_are_chosen_by_the_objective_of_the_study() -> None:
+    assert len(chosen(objective="auc")) > 1
+    assert chosen(objective="shift_auc") == [(2, 1)]  # these trainings tell of no shift part
 
 
 def test_networks_that_see_other_pixels_are_left_out() -> None:

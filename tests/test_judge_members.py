@@ -25,5 +25,14 @@ def test_what_knows_nothing_is_left_out() -> None:
     assert num_members(LABELS_N, [*good, answers_of(7, noise=3.0, signal=0.0)]) == 2
 
 
+def test_only_images_of_the_shift_part_decide_under_a_shift_split() -> None:
+    parts = np.where(np.arange(400) < 200, "shift", "seen").tolist()
+    seen_only = [np.where(np.arange(400) < 200, answers_of(0), answers_of(seed)) for seed in range(5)]
+    assert num_members(LABELS_N, seen_only) > 1
+    assert num_members(LABELS_N, seen_only, "shift_auc", parts) == 1
+    shift_only = [np.where(np.arange(400) < 200, answers_of(seed), answers_of(0)) for seed in range(5)]
+    assert num_members(LABELS_N, shift_only, "shift_auc", parts) > 1
+
+
 def test_a_single_candidate_stands_alone() -> None:
     assert num_members(LABELS_N, [answers_of(0)]) == 1

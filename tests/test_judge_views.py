@@ -33,6 +33,14 @@ def test_views_that_gain_nothing_beyond_noise_are_not_chosen() -> None:
     assert chosen_views(LABELS_N, answers) == "none"
 
 
+def test_views_that_help_the_seen_part_alone_are_not_chosen_under_a_shift_split() -> None:
+    is_shift_n = np.arange(400) < 200
+    answers = {name: np.where(is_shift_n, noisy(0.3, 0), noisy(0.3, seed)) for seed, name in enumerate(ALL_VIEWS)}
+    parts = np.where(is_shift_n, "shift", "seen").tolist()
+    assert chosen_views(LABELS_N, answers) == "flip_crops"
+    assert chosen_views(LABELS_N, answers, "shift_auc", parts) == "none"
+
+
 def test_probabilities_are_averaged_over_the_views_of_a_kind() -> None:
     answers = {name: np.array([float(number)]) for number, name in enumerate(ALL_VIEWS)}
     assert averaged(answers, "flip") == pytest.approx(np.array([0.5]))

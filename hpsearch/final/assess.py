@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.data.dataset import DEEPFAKE, REAL
+from hpsearch.data.string_column import StringColumn
 from hpsearch.data.training_data import open_training_data
 from hpsearch.final.scorer import Scorer
 from hpsearch.judge.objectives import auc
@@ -27,7 +28,7 @@ from hpsearch.run_files import RunFiles, SharedFiles
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hpsearch.config import TestViews
+    from hpsearch.config import Objective, TestViews
     from hpsearch.data.dataset import Dataset
     from hpsearch.data.training_data import LabelledImages
 
@@ -48,6 +49,8 @@ class AssessJob:
     """Parent of the node's caches."""
     views: TestViews
     """Views to use; `auto`: chosen on validation images."""
+    objective: Objective = "auc"
+    """What they are chosen by."""
     num_workers: int
     """Processes that decode, where the node has no cache yet."""
     max_unreadable_fraction: float
@@ -98,7 +101,7 @@ def assess(job: AssessJob) -> Generator[dict[str, int], None, Assessment]:
     tried, answers = drawn(data.val, most), {}
     if job.views == "auto":
         answers = {name: scorer.score_set(tried, views=(name,)) for name in views_tried(num_members)}
-    views = chosen_views(tried.labels_n, answers) if job.views == "auto" else job.views
+    views = job.views if job.views != "auto" else chosen_views(tried.labels_n, answers, job.objective, tried.parts)
     names = SINGLE_VIEWS[views]
     yield {"done": 1, "total": total}
     val_n = averaged(answers, views) if answers and tried is data.val else scorer.score_set(data.val, views=names)
@@ -142,4 +145,5 @@ def drawn(images: LabelledImages, most: int) -> LabelledImages:
         of_class = random.permutation(np.flatnonzero(images.labels_n == label))
         rows.append(of_class[: max(1, round(most * len(of_class) / len(images)))])
     chosen = np.sort(np.concatenate(rows))
-    return dataclasses.replace(images, labels_n=images.labels_n[chosen], indices_n=images.indices_n[chosen], parts=None)
+    parts = None if images.parts is None else StringColumn.of(images.parts).take(chosen)
+    return dataclasses.replace(images, labels_n=images.labels_n[chosen], indices_n=images.indices_n[chosen], parts=parts)

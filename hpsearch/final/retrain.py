@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,8 @@ class Retrained:
     """`images`, `value`, `seconds`, `metrics` of each evaluation, those before a restart too."""
     num_parameters: int
     """Parameters of the exported module."""
+    parts: Sequence[str] | None = None
+    """Part of each of these images, for objectives that look at parts."""
 
 
 def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, int], None, Retrained]:
@@ -121,6 +123,7 @@ def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, 
         value=math.nan,
         curve=[],
         num_parameters=trainer.num_parameters,
+        parts=data.val.parts,
     )
 
 
@@ -176,6 +179,7 @@ def _exported(job: RetrainJob, trainer: TrialTrainer, data: TrainingData, curve:
         value=curve.points[-1]["value"],
         curve=curve.points,
         num_parameters=exported.num_parameters,
+        parts=data.val.parts,
     )
     job.files.send_below(directory)  # the export, before anything says that it is there
     _write_finished(job, retrained)
@@ -198,7 +202,8 @@ def finished(job: RetrainJob) -> Retrained | None:
 
 def _write_finished(job: RetrainJob, retrained: Retrained) -> None:
     arrays = {"labels_n": retrained.labels_n.tolist(), "probabilities_n": retrained.probabilities_n.tolist()}
-    fields = {**asdict(retrained), **arrays, "identity": _identity(job)}
+    parts = None if retrained.parts is None else list(retrained.parts)
+    fields = {**asdict(retrained), **arrays, "parts": parts, "identity": _identity(job)}
     with replacing(Path(job.directory) / FINISHED) as partial:
         partial.write_text(json.dumps(fields))
     job.files.remove(Path(job.directory) / CHECKPOINT)

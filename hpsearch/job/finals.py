@@ -211,6 +211,7 @@ class Finals:
             params=lambda trial: self.study.trials[trial].params,
             most=1 if self.inputs.config.final.train_on == "all" else self.inputs.config.final.members,
             max_parameters=self.inputs.space.limits.get("num_parameters"),
+            objective=self.inputs.config.search.objective,
         )
         if len(members) > 1:
             named = ", ".join(f"trial {one.trial} seed {one.repeat}" for one in members)
@@ -281,6 +282,7 @@ class Finals:
             export=str(export.resolve()),
             cache_dir=str(cache_directory(config.data)),
             views=config.final.views,
+            objective=config.search.objective,
             num_workers=num_cores(),
             max_unreadable_fraction=config.data.max_unreadable_fraction,
             plugins=config.plugins,

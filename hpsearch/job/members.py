@@ -15,7 +15,7 @@ from hpsearch.final.members import see_alike
 from hpsearch.judge.members import num_members
 
 if TYPE_CHECKING:
-    from hpsearch.config import Params
+    from hpsearch.config import Objective, Params
     from hpsearch.final.retrain import Retrained
 
 
@@ -27,6 +27,7 @@ def chosen_members(
     params: Callable[[int], Params],
     most: int,
     max_parameters: int | None,
+    objective: Objective,
 ) -> tuple[Training, ...]:
     """The trainings whose answers the exported model averages; the winner's first one alone where more do not help.
 
@@ -37,6 +38,7 @@ def chosen_members(
         params: Configuration of a trial.
         most: How many at most.
         max_parameters: Of all networks together; None: no limit.
+        objective: What trials were compared by.
     """
     first = Training(trial=confirmation.winner, repeat=1)
     chosen, num_parameters = [first], trainings[first].num_parameters
@@ -53,7 +55,7 @@ def chosen_members(
             chosen.append(one)
             num_parameters = total
     answers = [trainings[one].probabilities_n for one in chosen]
-    return tuple(chosen[: num_members(trainings[first].labels_n, answers)])
+    return tuple(chosen[: num_members(trainings[first].labels_n, answers, objective, trainings[first].parts)])
 
 
 def _by_promise(confirmation: Confirmation) -> list[Training]:

@@ -13,30 +13,38 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.judge.intervals import difference_error
-from hpsearch.judge.objectives import auc
+from hpsearch.judge.gain import gain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hpsearch.config import Objective
 
-def num_members(labels_n: NDArray[np.integer], answers: Sequence[NDArray[np.floating]]) -> int:
-    """How many of the first candidates to average: 1, unless more have a larger AUC by more than one standard error.
 
-    The error is that of the paired difference to the first candidate alone (DeLong); of several numbers that pass it, the
-    one with the largest AUC.
+def num_members(
+    labels_n: NDArray[np.integer],
+    answers: Sequence[NDArray[np.floating]],
+    objective: Objective = "auc",
+    parts: Sequence[str] | None = None,
+) -> int:
+    """How many of the first candidates to average: 1, unless more raise the objective by more than one standard error.
+
+    The error is that of the paired difference to the first candidate alone, see `gain`; of several numbers that pass it, the
+    one that gains most.
 
     Args:
         labels_n: 0 or 1.
         answers: P(deepfake) of each image by each candidate, shape (n,), the winner's first; at least one.
+        objective: What trials were compared by.
+        parts: Part of each image, for objectives that look at parts.
     """
     alone_n = np.asarray(answers[0])
-    best, best_auc = 1, auc(labels_n, alone_n)
+    best, best_gain = 1, 0.0
     sum_n = np.array(alone_n, dtype=np.float64)
     for number, answers_n in enumerate(answers[1:], start=2):
         sum_n += answers_n
         mean_n = sum_n / number
-        value = auc(labels_n, mean_n)
-        if value > best_auc and value - auc(labels_n, alone_n) > difference_error(labels_n, mean_n, alone_n):
-            best, best_auc = number, value
+        gained, error = gain(objective, labels_n, mean_n, alone_n, parts)
+        if gained > best_gain and gained > error:
+            best, best_gain = number, gained
     return best

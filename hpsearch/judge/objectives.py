@@ -71,20 +71,25 @@ def sampling_error(objective: Objective, value: float, labels_n: NDArray[np.inte
 
 
 def part_aucs(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floating], parts: Sequence[str]) -> dict[str, float]:
-    """AUC of each part that is large enough, by name.
+    """AUC of each part that is large enough, by name, on the images of `counted_in_parts`."""
+    counted = counted_in_parts(labels_n, parts)
+    return {name: auc(labels_n[counted_n], probabilities_n[counted_n]) for name, counted_n in counted.items()}
+
+
+def counted_in_parts(labels_n: NDArray[np.integer], parts: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Images that the AUC of each part is of, for parts that are large enough, by name.
 
     A part with enough images of both classes is scored on its own. One with enough images of a single class is scored
     against all images of the other one, as methods of forgery are.
     """
-    values = {}
+    counted = {}
     parts_n = np.array(parts)
     for name in np.unique(parts_n):
         inside_n = parts_n == name
         large = [label for label in (0, 1) if np.sum(inside_n & (labels_n == label)) >= MIN_IMAGES_OF_A_PART]
         if large:
-            counted_n = inside_n if len(large) == 2 else (inside_n & (labels_n == large[0])) | (labels_n != large[0])
-            values[str(name)] = auc(labels_n[counted_n], probabilities_n[counted_n])
-    return values
+            counted[str(name)] = inside_n if len(large) == 2 else (inside_n & (labels_n == large[0])) | (labels_n != large[0])
+    return counted
 
 
 def auc(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floating]) -> float:

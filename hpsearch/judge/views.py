@@ -8,17 +8,18 @@ Legend: b images of a batch, n images of the set, c colours, h and w pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from hpsearch.judge.intervals import difference_error
-from hpsearch.judge.objectives import auc
+from hpsearch.judge.gain import gain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from hpsearch.config import Objective
 
 Views = Literal["none", "flip", "crops", "flip_crops"]
 """`none`: the image alone; with its mirror image; with its corners; with all of their mirror images."""
@@ -48,16 +49,23 @@ def view(images_bchw: Tensor, name: str) -> Tensor:
     return images_bchw.flip(3) if name.startswith(MIRRORED) else images_bchw
 
 
-def chosen_views(labels_n: NDArray[np.integer], answers: Mapping[str, NDArray[np.floating]]) -> Views:
+def chosen_views(
+    labels_n: NDArray[np.integer],
+    answers: Mapping[str, NDArray[np.floating]],
+    objective: Objective = "auc",
+    parts: Sequence[str] | None = None,
+) -> Views:
     """The kind of views to use a model with.
 
-    The simplest one, unless another has a larger AUC by more than one standard error of the paired difference (DeLong):
-    with four kinds to choose from, noise alone would else choose something.
+    The simplest one, unless another raises the objective by more than one standard error of the paired difference, see
+    `gain`: with four kinds to choose from, noise alone would else choose something.
 
     Args:
         labels_n: 0 or 1.
         answers: Name in `ALL_VIEWS` → P(deepfake) of each image in that view, shape (n,); `whole` at least. Kinds that
             need a view which is not there are not chosen.
+        objective: What trials were compared by.
+        parts: Part of each image, for objectives that look at parts.
     """
     best: Views = "none"
     plain_n = averaged(answers, "none")
@@ -66,9 +74,9 @@ def chosen_views(labels_n: NDArray[np.integer], answers: Mapping[str, NDArray[np
         if not answers.keys() >= set(names):
             continue
         answers_n = averaged(answers, kind)
-        gain = auc(labels_n, answers_n) - auc(labels_n, plain_n)
-        if gain > best_gain and gain > difference_error(labels_n, answers_n, plain_n):
-            best, best_gain = kind, gain
+        gained, error = gain(objective, labels_n, answers_n, plain_n, parts)
+        if gained > best_gain and gained > error:
+            best, best_gain = kind, gained
     return best
 
 
