@@ -13,6 +13,7 @@ from hpsearch.audit import command
 from hpsearch.data.dataset import Dataset, ImageSet
 from hpsearch.judge.audit import Audit, audit
 from hpsearch.judge.audit_page import as_html, as_text
+from hpsearch.judge.duplicates import same_files
 from hpsearch.judge.scan import ImageScan, scan
 from tests.judge_images import dataset_of, image_set
 
@@ -57,6 +58,34 @@ def test_a_file_in_two_splits_is_found(clean: Dataset, tmp_path: Path) -> None:
     found = found_in(clean, tmp_path)
     assert "duplicate across splits" in kinds(found, "problem")
     assert any("t004.jpg (train) = v008.jpg (val)" in one for finding in found.findings for one in finding.examples)
+
+
+def test_copies_are_found_among_all_files_where_only_some_images_are_opened(
+    clean: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpsearch.judge.audit.QUICK_IMAGES", 10)
+    shutil.copy(clean.train.paths[4], clean.val.paths[8])
+    found = found_in(clean, tmp_path)
+    assert found.num_looked_at == 10
+    assert "duplicate across splits" in kinds(found, "problem")
+
+
+def test_files_of_the_same_size_and_end_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
+    contents = [b"a" + bytes(5000), b"b" + bytes(5000), b"a" + bytes(5000), b"", b"", bytes(5000) + b"a"]
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).write_bytes(content)
+    paths = [str(tmp_path / str(number)) for number in range(len(contents))]
+    assert same_files([*paths, str(tmp_path / "none")]).tolist() == [[0, 2]]
+
+
+def test_labels_that_were_not_checked_are_said(clean: Dataset, tmp_path: Path) -> None:
+    def said(*, of: Dataset, thorough: bool) -> list[str]:
+        return [one.text for one in found_in(of, tmp_path, thorough=thorough).findings if one.kind == "labels"]
+
+    assert said(of=clean, thorough=False) == ["labels not checked: the quick form does not; python -m hpsearch.audit does."]
+    assert "with a cross-validated AUC of 0." in said(of=clean, thorough=True)[0]
+    few = dataclasses.replace(clean, train=clean.train.take(range(16)), val=clean.val.take(range(16)))
+    assert "a class has fewer than 50 readable images" in said(of=few, thorough=True)[0]
 
 
 def test_a_picture_saved_again_smaller_in_another_split_is_found(clean: Dataset, tmp_path: Path) -> None:

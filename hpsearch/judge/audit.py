@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hpsearch.judge.cues import Cue, cue_aucs
-from hpsearch.judge.duplicates import exact_duplicates, near_duplicates
-from hpsearch.judge.labels import contradicted_labels
+from hpsearch.judge.duplicates import near_duplicates, same_files
+from hpsearch.judge.labels import MIN_AUC, MIN_IMAGES, contradicted_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Severity = Literal["problem", "warning", "note"]
 QUICK_IMAGES = 6_000
-"""Images that the quick form looks at, drawn at random: seconds on two cores."""
+"""Images that the quick form opens, drawn at random: seconds on two cores."""
 PROBLEM_AUC, WARNING_AUC = 0.70, 0.60
 """Lower bound of a single cue's AUC from which it is a shortcut, or worth a look."""
 MAX_UNREADABLE_FRACTION = 0.01
@@ -74,19 +74,21 @@ def audit(dataset: Dataset, scan: Callable[[Sequence[str]], ImageScan], *, thoro
     Args:
         dataset: With its splits.
         scan: Paths → their scan.
-        thorough: Look at every image and check labels by cross-validation; else at `QUICK_IMAGES` drawn at random.
+        thorough: Open every image and check labels by cross-validation; else `QUICK_IMAGES` drawn at random. Files with the
+            same bytes are looked for among all in any case.
     """
-    pool = _Pool.of(dataset, None if thorough else QUICK_IMAGES)
+    whole = _Pool.of(dataset)
+    pool = whole if thorough else whole.drawn(QUICK_IMAGES)
     scanned = scan(pool.paths)
     cues = cue_aucs(scanned, pool.labels_n, pool.split_n)
-    findings = [
+    findings: list[Finding] = [
         *_unreadable(pool, scanned),
-        *_exact(pool, exact_duplicates(scanned)),
+        *_exact(whole, same_files(whole.paths)),
         *_near(pool, scanned),
         *_groups(dataset),
         *_cues(cues),
         *_shares(dataset),
-        *(_labels(pool, scanned) if thorough else ()),
+        _labels(pool, scanned) if thorough else _not_checked("the quick form does not; python -m hpsearch.audit does"),
     ]
     order = ("problem", "warning", "note")
     return Audit(
@@ -108,23 +110,36 @@ def _sets(dataset: Dataset) -> dict[str, ImageSet]:
 class _Pool:
     """The images that are looked at."""
 
-    paths: Sequence[str]
-    names: Sequence[str]
-    labels_n: NDArray[np.int64]
+    images: ImageSet
     split_n: NDArray[np.str_]
-    groups: Sequence[str] | None
 
     @classmethod
-    def of(cls, dataset: Dataset, most: int | None) -> _Pool:
+    def of(cls, dataset: Dataset) -> _Pool:
         sets = _sets(dataset)
         images = dataset.train.joined(dataset.val)
         if dataset.holdout is not None:
             images = images.joined(dataset.holdout)
         split_n = np.concatenate([np.full(len(part), name) for name, part in sets.items()])
-        if most is not None and len(images) > most:
-            rows = np.sort(np.random.default_rng(0).permutation(len(images))[:most])
-            images, split_n = images.take(rows), split_n[rows]
-        return cls(paths=images.paths, names=images.names, labels_n=images.labels_n, split_n=split_n, groups=images.groups)
+        return cls(images=images, split_n=split_n)
+
+    def drawn(self, most: int) -> _Pool:
+        """About `most` of them at most, drawn at random, always the same."""
+        if len(self.images) <= most:
+            return self
+        rows = np.sort(np.random.default_rng(0).permutation(len(self.images))[:most])
+        return _Pool(images=self.images.take(rows), split_n=self.split_n[rows])
+
+    @property
+    def paths(self) -> Sequence[str]:
+        return self.images.paths
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.images.names
+
+    @property
+    def labels_n(self) -> NDArray[np.int64]:
+        return self.images.labels_n
 
     def named(self, pairs_p2: NDArray[np.int64]) -> tuple[str, ...]:
         """The first few pairs, with their splits."""
@@ -225,13 +240,25 @@ def _shares(dataset: Dataset) -> list[Finding]:
     return findings
 
 
-def _labels(pool: _Pool, scanned: ImageScan) -> list[Finding]:
-    found = contradicted_labels(scanned, pool.labels_n, pool.groups)
+def _labels(pool: _Pool, scanned: ImageScan) -> Finding:
+    found = contradicted_labels(scanned, pool.labels_n, pool.images.groups)
+    if np.isnan(found.auc):
+        return _not_checked(f"a class has fewer than {MIN_IMAGES} readable images")
+    if found.auc < MIN_AUC:
+        return _not_checked(
+            f"image statistics tell real from deepfake with a cross-validated AUC of {found.auc:.3f} only; below {MIN_AUC:g} "
+            "they know too little to contradict a label"
+        )
     if not len(found.rows):
-        return []
+        text = f"no label contradicts what image statistics say of it (cross-validated AUC {found.auc:.3f})."
+        return Finding(severity="note", kind="labels", text=text)
     text = (
         f"{len(found.rows):,} labels contradict what image statistics say of them (cross-validated AUC {found.auc:.3f}). "
         "Look at the first; a wrong label costs more than a missing image."
     )
     examples = tuple(f"{pool.names[row]} (label {pool.labels_n[row]})" for row in found.rows[:NUM_EXAMPLES].tolist())
-    return [Finding(severity="warning", kind="suspicious labels", text=text, examples=examples)]
+    return Finding(severity="warning", kind="suspicious labels", text=text, examples=examples)
+
+
+def _not_checked(reason: str) -> Finding:
+    return Finding(severity="note", kind="labels", text=f"labels not checked: {reason}.")
