@@ -171,7 +171,8 @@ def replayed(options: argparse.Namespace) -> Order:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=options.data))
     import_plugins(config.plugins)
     dataset = read_dataset(config)
-    params = Space.from_dict({"fixed": state.params}, TrainVocabulary(), fixed).fixed
+    given = {"fixed": state.params, "limits": study.header["space"]["limits"]}
+    params = Space.from_dict(given, TrainVocabulary(), fixed).fixed
     settings = settings_from(params)
     same = not fixed and options.seed is None and dataset.fingerprint == study.header["identity"]["data.fingerprint"]
     return Order(

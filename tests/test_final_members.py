@@ -10,7 +10,7 @@ from PIL import Image
 
 import hpsearch
 from hpsearch.errors import InputError
-from hpsearch.final.export import read_description
+from hpsearch.final.export import publish_export, read_description
 from hpsearch.final.members import write_ensemble
 from hpsearch.final.onnx_file import write_onnx
 from hpsearch.judge.grad_cam import heat_maps
@@ -46,6 +46,23 @@ def test_its_parameters_are_counted_together(tmp_path: Path, members: list[Path]
     detector = hpsearch.load(tmp_path / "both", "cpu")
     assert sum(parameter.numel() for parameter in detector.model.parameters()) == description.num_parameters
     assert [params["backbone"] for params in detector.description.members] == ["test_resnet", "test_efficientnet"]
+
+
+def test_an_ensemble_above_the_limit_is_not_published(tmp_path: Path, members: list[Path]) -> None:
+    both = write_ensemble(members, tmp_path / "both")
+    most = both.num_parameters
+    assert publish_export(tmp_path / "both", tmp_path / "best", max_parameters=most).num_parameters == most
+    with pytest.raises(InputError, match=rf"has {most:,} parameters; limits\.num_parameters allows {most - 1:,}"):
+        publish_export(tmp_path / "both", tmp_path / "best", max_parameters=most - 1)
+
+
+def test_what_a_description_says_of_its_parameters_is_not_believed(tmp_path: Path, members: list[Path]) -> None:
+    file = members[0] / "model.json"
+    truth = read_description(members[0]).num_parameters
+    file.write_text(file.read_text().replace(f'"num_parameters": {truth}', '"num_parameters": 5'))
+    assert publish_export(members[0], tmp_path / "best", max_parameters=truth).num_parameters == truth
+    with pytest.raises(InputError, match=rf"has {truth:,} parameters"):
+        publish_export(members[0], tmp_path / "best", max_parameters=5)
 
 
 def test_it_is_written_as_onnx_too(tmp_path: Path, members: list[Path], paths: list[str]) -> None:

@@ -45,7 +45,7 @@ def chosen(*, params: Mapping[int, Params] | None = None, **changes: Any) -> lis
     arguments: dict[str, Any] = {
         "has_model": lambda one: True,
         "most": 10,
-        "max_parameters": None,
+        "max_parameters": 1000,
         "objective": "auc",
         **changes,
     }

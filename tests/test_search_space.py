@@ -84,6 +84,15 @@ def test_a_whole_file_draws_only_configurations_that_it_allows(tmp_path: Path) -
     assert space.limits == {"num_parameters": 200_000_000}
 
 
+def test_without_limits_networks_may_have_200_million_parameters(tmp_path: Path) -> None:
+    text = "backbone: {choices: [resnet18, huge]}\n"
+    with pytest.raises(InputError, match=r"huge has 303,000,000 parameters; limits\.num_parameters allows 200,000,000"):
+        load(tmp_path, text)
+    more = load(tmp_path, text + "limits: {num_parameters: 400_000_000}")
+    assert more.max_parameters == 400_000_000
+    assert load(tmp_path, "backbone: {choices: [resnet18, resnet50]}").max_parameters == 200_000_000
+
+
 def test_log_ranges_are_uniform_in_the_logarithm_and_steps_are_equally_likely() -> None:
     space = Space.from_dict({"lr": {"low": 1e-4, "high": 1.0, "log": True}, "n": {"low": 1, "high": 4}})
     params = drawn(space, 2000)

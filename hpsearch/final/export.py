@@ -120,13 +120,23 @@ def export_trained(
     return description
 
 
-def publish_export(source: Path, directory: Path, **changes: Any) -> ModelDescription:
+def publish_export(source: Path, directory: Path, *, max_parameters: int, **changes: Any) -> ModelDescription:
     """Copies the export in `source` to `directory` with `changes` to its description; returns what is written there.
 
     Raises:
+        InputError: the network, or all of an ensemble together, have more than `max_parameters`, counted as they are built.
         StorageError: the disk is full or cannot be written.
     """
-    description = replace(read_description(source), **changes)
+    from hpsearch.train.vocabulary import TrainVocabulary
+
+    read = read_description(source)
+    num_parameters = sum(TrainVocabulary().num_parameters(params) for params in read.members or (read.params,))
+    if num_parameters > max_parameters:
+        raise InputError(
+            f"{source}: this model has {num_parameters:,} parameters; limits.num_parameters allows {max_parameters:,}. "
+            "Search smaller backbones, or export fewer networks (--set final.members=1)."
+        )
+    description = replace(read, num_parameters=num_parameters, **changes)
     try:
         _remove_made_from(directory)
         with replacing(directory / MODEL_WEIGHTS) as partial:

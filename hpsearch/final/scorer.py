@@ -25,6 +25,7 @@ from hpsearch.layout import MODEL_DESCRIPTION, MODEL_WEIGHTS
 from hpsearch.model.backbones import ModelSpec, build
 from hpsearch.model.ensemble import Ensemble
 from hpsearch.search.space import Space
+from hpsearch.search.space_start import MAX_PARAMETERS
 from hpsearch.train.augment import build_augmentation
 from hpsearch.train.evaluate import evaluation_batch_size
 from hpsearch.train.plugins import import_plugins
@@ -84,7 +85,7 @@ class Scorer:
         description = read_description(directory)
         import_plugins(plugins)
         _require_named(description, plugins, directory)
-        networks = [_built(params, directory) for params in description.members or (description.params,)]
+        networks = [_built(params, description, directory) for params in description.members or (description.params,)]
         model = Ensemble(networks) if description.members else networks[0]
         try:
             model.load_state_dict(load_file(directory / MODEL_WEIGHTS))
@@ -172,14 +173,15 @@ def _require_named(description: ModelDescription, plugins: Sequence[str], direct
         )
 
 
-def _built(params: Params, directory: Path) -> Detector:
+def _built(params: Params, description: ModelDescription, directory: Path) -> Detector:
     """The network of a configuration, once that has been held against what a space file may say.
 
     Raises:
         InputError: an unknown parameter, or a value out of its range.
     """
     try:
-        Space.from_dict({"fixed": dict(params)}, TrainVocabulary())
+        limits = {"num_parameters": max(description.num_parameters, MAX_PARAMETERS)}
+        Space.from_dict({"fixed": dict(params), "limits": limits}, TrainVocabulary())
     except InputError as error:
         raise InputError(f"{directory / MODEL_DESCRIPTION}: its configuration cannot be used: {error}") from error
     settings = settings_from(params)

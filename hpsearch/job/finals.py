@@ -119,7 +119,13 @@ class Finals:
                     self.display.event(f"training on all images failed, the model trained without them stays: {error}")
         note = val_note(assessment.views, len(members), trained_on_all=on_all)
         scores = split_result(assessment.labels_n, assessment.val_n, note=note)
-        description = publish_export(export.resolve(), self.layout.best, views=assessment.views, val=dict(scores))
+        description = publish_export(
+            export.resolve(),
+            self.layout.best,
+            max_parameters=self.inputs.space.max_parameters,
+            views=assessment.views,
+            val=dict(scores),
+        )
         return Final(
             best=self.study.trials[confirmation.winner],
             members=members,
@@ -210,7 +216,7 @@ class Finals:
             has_model=lambda one: self._export(one).joinpath(MODEL_DESCRIPTION).is_file(),
             params=lambda trial: self.study.trials[trial].params,
             most=1 if self.inputs.config.final.train_on == "all" else self.inputs.config.final.members,
-            max_parameters=self.inputs.space.limits.get("num_parameters"),
+            max_parameters=self.inputs.space.max_parameters,
             objective=self.inputs.config.search.objective,
         )
         if len(members) > 1:

@@ -26,7 +26,7 @@ def chosen_members(
     has_model: Callable[[Training], bool],
     params: Callable[[int], Params],
     most: int,
-    max_parameters: int | None,
+    max_parameters: int,
     objective: Objective,
 ) -> tuple[Training, ...]:
     """The trainings whose answers the exported model averages; the winner's first one alone where more do not help.
@@ -37,7 +37,7 @@ def chosen_members(
         has_model: Whether a training's model is still there.
         params: Configuration of a trial.
         most: How many at most.
-        max_parameters: Of all networks together; None: no limit.
+        max_parameters: Of all networks together.
         objective: What trials were compared by.
     """
     first = Training(trial=confirmation.winner, repeat=1)
@@ -50,8 +50,7 @@ def chosen_members(
         if not np.array_equal(trainings[one].labels_n, trainings[first].labels_n):  # an image was repaired in between
             continue
         total = num_parameters + trainings[one].num_parameters
-        fits = max_parameters is None or total <= max_parameters
-        if fits and see_alike(params(one.trial), params(first.trial)):
+        if total <= max_parameters and see_alike(params(one.trial), params(first.trial)):
             chosen.append(one)
             num_parameters = total
     answers = [trainings[one].probabilities_n for one in chosen]

@@ -19,6 +19,7 @@ from hpsearch.job.phases import Run
 from hpsearch.job.start_weights import check_start_weights
 from hpsearch.layout import MODEL_DESCRIPTION
 from hpsearch.search.space import Space
+from hpsearch.search.space_start import MAX_PARAMETERS
 from hpsearch.search.types import Outcome, TrialState
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.vocabulary import TrainVocabulary
@@ -46,7 +47,8 @@ def given_inputs(file: Path, config: RunConfig, fixed: dict[str, Any]) -> Inputs
         raise InputError(f"--retrain {file}: needs the module {unnamed[0]!r}. If you trust it, add --set plugins=[{listed}]")
     import_plugins(config.plugins)
     given = {**description.params, "images_per_trial": description.images_trained}
-    space = Space.from_dict({"fixed": given, "start": [{}]}, TrainVocabulary(), fixed)
+    limits = {"num_parameters": max(description.num_parameters, MAX_PARAMETERS)}
+    space = Space.from_dict({"fixed": given, "start": [{}], "limits": limits}, TrainVocabulary(), fixed)
     check_start_weights(space, config.train.weights_policy)
     images = int(space.fixed["images_per_trial"])
     dataset = read_dataset(config)

@@ -18,7 +18,7 @@ from hpsearch.search.dimension import Condition, Dimension, complete
 from hpsearch.search.space_entries import RESERVED, unknown
 from hpsearch.search.space_file import Node, Problems, located, read_yaml
 from hpsearch.search.space_reader import SpaceReader
-from hpsearch.search.space_start import StartReader, check_networks, read_parameter_limit
+from hpsearch.search.space_start import MAX_PARAMETERS, StartReader, check_networks, read_parameter_limit
 from hpsearch.search.vocabulary import Vocabulary
 
 __all__ = ["Condition", "Dimension", "Space", "Vocabulary"]
@@ -35,7 +35,7 @@ class Space:
     start: tuple[Params, ...] = ()
     """Configurations to try first; what one leaves out is drawn."""
     limits: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """`num_parameters`: the most that a network may have."""
+    """`num_parameters`: the most that a network may have, where the space says it; see `max_parameters`."""
     notes: tuple[str, ...] = ()
     """What of the file is not used, for the user to read; no part of the space."""
 
@@ -94,6 +94,11 @@ class Space:
         found = [value for one in self.dimensions if one.name == name for value in (one.choices or (one.low, one.high))]
         return tuple(dict.fromkeys(found))
 
+    @property
+    def max_parameters(self) -> int:
+        """The most parameters of a network, and of all networks of an ensemble together."""
+        return self.limits.get("num_parameters", MAX_PARAMETERS)
+
     def to_dict(self) -> dict[str, Any]:
         """The canonical content, plain and JSON-able; equal spaces give equal content."""
         return {
@@ -134,7 +139,7 @@ def _read(root: Node, source: str, vocabulary: Vocabulary | None, overrides: Map
     if not placed and not reader.fixed:
         raise InputError(f"{source}: nothing to search; give a parameter beside {', '.join(RESERVED)}.")
     if vocabulary is not None:
-        check_networks(placed, reader.fixed, limit, vocabulary, problems, reader.value_at)
+        check_networks(placed, reader.fixed, limit or MAX_PARAMETERS, vocabulary, problems, reader.value_at)
         problems.raise_if_any()
     return Space(
         dimensions=tuple(one.dimension for one in placed),

@@ -15,6 +15,8 @@ from hpsearch.search.vocabulary import Vocabulary, checked_value
 
 NETWORK = ("backbone", "se_reduction")
 """The parameters that decide how many parameters a network has."""
+MAX_PARAMETERS = 200_000_000
+"""The most that a network may have where a space sets no other limit: the competition's rule."""
 
 
 class StartReader:
@@ -113,7 +115,7 @@ def _misfit(name: str, params: Params, candidates: Sequence[Dimension]) -> str:
 
 
 def read_parameter_limit(root: Node, vocabulary: Vocabulary | None, problems: Problems) -> int | None:
-    """`limits.num_parameters`, or None where the file sets no limit."""
+    """`limits.num_parameters`, or None where the file says nothing: `MAX_PARAMETERS` is then the limit."""
     node = root.value.get("limits")
     if node is None:
         return None
@@ -135,7 +137,7 @@ def read_parameter_limit(root: Node, vocabulary: Vocabulary | None, problems: Pr
 def check_networks(
     placed: Sequence[Placed],
     fixed: Params,
-    limit: int | None,
+    limit: int,
     vocabulary: Vocabulary,
     problems: Problems,
     choice_at: Mapping[tuple[str, ParamValue], str],
@@ -162,12 +164,12 @@ def check_networks(
             problems.add(choice_at[("backbone", whole["backbone"])], message)
 
 
-def _too_large(whole: Params, named: str, limit: int | None, vocabulary: Vocabulary) -> str:
+def _too_large(whole: Params, named: str, limit: int, vocabulary: Vocabulary) -> str:
     try:
         count = vocabulary.num_parameters(whole)
     except InputError as error:
         return str(error)
-    if limit is None or count <= limit:
+    if count <= limit:
         return ""
     return f"{named} has {count:,} parameters; limits.num_parameters allows {limit:,}. Remove that choice."
 
