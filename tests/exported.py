@@ -11,7 +11,9 @@ from hpsearch.train.settings import settings_from
 from hpsearch.train.vocabulary import model_spec
 
 
-def make_export(directory: Path, *, stored_px: int = 40, **changes: str | int | float) -> ModelDescription:
+def make_export(
+    directory: Path, *, stored_px: int = 40, weights_tag: str = "none", **changes: str | int | float
+) -> ModelDescription:
     """Writes an export of an untrained network; `changes` are its parameters, `__` for a dot in a name."""
     params: Params = {"backbone": "test_resnet", "image_px": 32, "lr": 1e-3}
     params |= {name.replace("__", "."): value for name, value in changes.items()}
@@ -22,7 +24,8 @@ def make_export(directory: Path, *, stored_px: int = 40, **changes: str | int | 
     description = ModelDescription(
         params=params,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
-        weights_tag="none",
+        weights_tag=weights_tag,
+        start_weights=({"tag": weights_tag, "kept": 0, "fresh": len(model.state_dict())},),
         stored_px=stored_px,
         images_trained=72,
         seed=7,

@@ -48,6 +48,16 @@ def test_its_parameters_are_counted_together(tmp_path: Path, members: list[Path]
     assert [params["backbone"] for params in detector.description.members] == ["test_resnet", "test_efficientnet"]
 
 
+def test_it_tells_the_start_weights_of_each_member(tmp_path: Path) -> None:
+    tags = ["test_resnet.r160_in1k", "none", "test_resnet.r160_in1k"]
+    members = [tmp_path / str(number) for number in range(3)]
+    for directory, tag in zip(members, tags, strict=True):
+        make_export(directory, weights_tag=tag)
+    write_ensemble(members, tmp_path / "all")
+    publish_export(tmp_path / "all", tmp_path / "best", max_parameters=10**9)
+    assert [one["tag"] for one in read_description(tmp_path / "best").start_weights] == tags
+
+
 def test_an_ensemble_above_the_limit_is_not_published(tmp_path: Path, members: list[Path]) -> None:
     both = write_ensemble(members, tmp_path / "both")
     most = both.num_parameters

@@ -42,7 +42,7 @@ class ModelDescription:
     num_parameters: int
     """Parameters of the exported module."""
     weights_tag: str
-    """Pretrained weights it started from, as timm names them; `none`: from scratch."""
+    """Pretrained weights it started from, as timm names them; `none`: from scratch; of an ensemble, the first network's."""
     stored_px: int
     """Images are resized (shorter side) and centre-cropped to this square first."""
     images_trained: int
@@ -61,6 +61,8 @@ class ModelDescription:
     """Views of an image whose answers are averaged, chosen on validation images, see `judge.views`."""
     members: tuple[Params, ...] = ()
     """Configurations of the networks whose answers are averaged, `params` the first; empty: one network."""
+    start_weights: tuple[dict[str, Any], ...] = ()
+    """Of each network, the first one's first: `tag` of its pretrained weights, `kept` and `fresh` numbers of its tensors."""
     classes: tuple[str, str] = ("real", "deepfake")
     """What the two outputs mean."""
 
@@ -115,6 +117,7 @@ def export_trained(
         data_fingerprint=dataset.fingerprint,
         versions={package: importlib.metadata.version(package) for package in ("torch", "timm")},
         plugins=plugins,
+        start_weights=({"tag": trainer.weights.tag, "kept": len(trainer.weights.kept), "fresh": len(trainer.weights.fresh)},),
     )
     write_export(directory, trainer.model, description)
     return description
@@ -181,7 +184,7 @@ def read_description(directory: Path) -> ModelDescription:
         fields = json.loads(file.read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:
             raise InputError(f"{file}: its format is not {FORMAT}; it was written by another version of hpsearch.")
-        for name in {"plugins", "classes", "members"} & fields.keys():
+        for name in {"plugins", "classes", "members", "start_weights"} & fields.keys():
             fields[name] = tuple(fields[name])
         description = ModelDescription(**fields)
         _check(description)

@@ -40,6 +40,7 @@ def write_ensemble(sources: Sequence[Path], directory: Path) -> ModelDescription
         described[0],
         members=tuple(one.params for one in described),
         num_parameters=sum(one.num_parameters for one in described),
+        start_weights=tuple(network for one in described for network in one.start_weights),
     )
     write_tensors(directory, tensors, description)
     return description

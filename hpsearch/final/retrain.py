@@ -89,6 +89,8 @@ class Retrained:
     """Parameters of the exported module."""
     parts: Sequence[str] | None = None
     """Part of each of these images, for objectives that look at parts."""
+    start_weights: str = ""
+    """What became of its start weights, in a line."""
 
 
 def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, int], None, Retrained]:
@@ -180,6 +182,7 @@ def _exported(job: RetrainJob, trainer: TrialTrainer, data: TrainingData, curve:
         curve=curve.points,
         num_parameters=exported.num_parameters,
         parts=data.val.parts,
+        start_weights=str(trainer.weights),
     )
     job.files.send_below(directory)  # the export, before anything says that it is there
     _write_finished(job, retrained)

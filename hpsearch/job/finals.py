@@ -189,7 +189,8 @@ class Finals:
             trial = self.study.trials[training.trial]
             early = "" if trial.full_value is not None else f" after {trial.images:,} images"
             compared = "" if trial.value is None else f" (in the search {trial.value:.4f}{early})"
-            self.display.event(f"trial {training.trial}, fresh seed {training.repeat}: {retrained.value:.4f}{compared}")
+            named = f"trial {training.trial}, fresh seed {training.repeat}"
+            self.display.event(f"{named}: {retrained.value:.4f}{compared}; {retrained.start_weights}")
 
         def on_failure(training: Training, error: Exception) -> None:
             self._running.remove(training)

@@ -1,0 +1,58 @@
+"""What a retraining leaves behind."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from hpsearch.data.find import find_dataset
+from hpsearch.final.export import read_description
+from hpsearch.final.retrain import EXPORT, Retrained, RetrainJob, finished, retrain
+from hpsearch.model.backbones import build
+from hpsearch.train.settings import settings_from
+from hpsearch.train.vocabulary import model_spec
+from tests.small_set import make_competition
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> RetrainJob:
+    params = {"backbone": "test_resnet", "image_px": 32, "batch_size": 8, "lr": 1e-3}
+    weights = tmp_path / "start.safetensors"
+    save_file(build(model_spec(settings_from(params))).network.state_dict(), weights)
+    return RetrainJob(
+        dataset=find_dataset(make_competition(tmp_path / "data"), val_fraction=0.2, seed=0),
+        params={**params, "weights": str(weights)},
+        images=16,
+        stored_px=40,
+        cache_dir=str(tmp_path / "cache"),
+        directory=str(tmp_path / "retrained"),
+        seed=0,
+        objective="auc",
+        precision="fp32",
+        num_workers=1,
+        max_unreadable_fraction=0.0,
+        compile="never",
+    )
+
+
+def run(job: RetrainJob) -> Retrained:
+    steps = retrain(job)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_the_model_and_the_log_tell_what_became_of_the_start_weights(job: RetrainJob) -> None:
+    retrained = run(job)
+    tag = str(job.params["weights"])
+    description = read_description(Path(job.directory) / EXPORT)
+    (told,) = description.start_weights
+    assert description.weights_tag == told["tag"] == tag
+    assert told["fresh"] == 2  # the classifier's weight and bias
+    assert told["kept"] > 20
+    assert retrained.start_weights.startswith(f"{tag}: {told['kept']} of {told['kept'] + 2} tensors kept; fresh: fc.")
+    again = finished(job)
+    assert again is not None
+    assert again.start_weights == retrained.start_weights
