@@ -36,7 +36,8 @@ def _declare(
     )
 
 
-# Before all others, on real images, which become deepfakes (`labelled`, `selfblend`).
+# Before all others, on real images, which become deepfakes in their places: the batch then has fewer real ones (`labelled`,
+# `selfblend`).
 _declare("selfblend", {"p": _probability()}, 0)
 
 # One sampling pass (`geometry`, `sampling`).
