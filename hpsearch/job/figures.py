@@ -35,11 +35,19 @@ def final_figures(final: Final, val: ImageSet) -> Any:
     calibration = calibrate(val.labels_n, assessment.val_n, val.groups or val.names)
     if calibration is not None:
         figures["calibration"] = asdict(calibration)
-    parts = val.parts or val.groups
-    by_group = part_aucs(val.labels_n, assessment.val_n, parts) if parts else {}
+    by_group = _by_group(val, assessment.val_n)
     if by_group:
         figures["groups"] = dict(sorted(by_group.items(), key=lambda pair: pair[1])[:NUM_GROUPS])
     return figures
+
+
+def _by_group(val: ImageSet, answers_n: NDArray[np.float64]) -> dict[str, float]:
+    """AUC of each group where groups are known and large enough, else of each part that the split made."""
+    for names in (val.groups, val.parts):
+        found = part_aucs(val.labels_n, answers_n, names) if names else {}
+        if found:
+            return found
+    return {}
 
 
 def _confirmation(final: Final) -> ConfirmationResult:
