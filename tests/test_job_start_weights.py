@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,35 @@ def test_files_are_put_where_every_node_finds_them(tmp_path: Path) -> None:
     assert shared is not None
     assert shared.parent == tmp_path / "run" / "weights"
     assert shared.read_bytes() == file.read_bytes()
+
+
+def test_a_later_driver_uses_what_lies_in_the_run_and_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "packaged.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), file)
+    source = WeightsSource(tag="test_resnet from a package", file=file, normalised_as="r160_in1k", named_by_order=True)
+    of_one = Space.from_dict(
+        {"lr": {"low": 1e-4, "high": 1e-2}, "fixed": {"backbone": "test_resnet", "weights": "in1k"}}, TrainVocabulary()
+    )
+    directory = tmp_path / "run" / "weights"
+    monkeypatch.setattr("hpsearch.job.start_weights.fetch_weights", lambda backbone, weights: source)
+    first = fetch_start_weights(of_one, directory, lambda source: None)
+    file.unlink()
+    monkeypatch.setattr("hpsearch.job.start_weights.fetch_weights", lambda *asked: pytest.fail(f"asked for {asked}"))
+    moved = directory.rename(tmp_path / "elsewhere")
+    again = fetch_start_weights(of_one, moved, lambda source: None)
+    kept = first["test_resnet", "in1k"]
+    assert kept.file is not None
+    assert again == {("test_resnet", "in1k"): replace(kept, file=moved / kept.file.name)}
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '[{"backbone": "a", "weights": "b", "file": "../x"}]'])
+def test_weights_whose_list_is_damaged_are_found_again(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), file)
+    directory = tmp_path / "weights"
+    directory.mkdir()
+    (directory / "found.json").write_text(content)
+    of_one = Space.from_dict(
+        {"lr": {"low": 1e-4, "high": 1e-2}, "fixed": {"backbone": "test_resnet", "weights": str(file)}}, TrainVocabulary()
+    )
+    assert fetch_start_weights(of_one, directory, lambda source: None)["test_resnet", str(file)].tag == str(file)
