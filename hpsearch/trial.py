@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
     from hpsearch.config import Params
     from hpsearch.data.dataset import Dataset
     from hpsearch.data.training_data import TrainingData
+    from hpsearch.job.inputs import Inputs
     from hpsearch.search.types import TrialState
     from hpsearch.train.result import RungResult
     from hpsearch.train.trial import TrialTrainer
+
+
+NUM_DRAWN = 4
+"""Configurations that a picture shows where none is asked for."""
 
 
 def parser() -> Parser:
@@ -34,7 +40,12 @@ def parser() -> Parser:
     add = options.add_argument
     add("--data", metavar="DIR", help="labelled images; default: the sample set, or what the run used")
     add("--space", metavar="FILE", help="a path or the name of a shipped space; default: quickstart")
-    add("--start", type=int, metavar="I", help="start point of the space, from 0; what it leaves out is drawn; default: 0")
+    add(
+        "--start",
+        type=int,
+        metavar="I",
+        help="start point of the space, from 0; what it leaves out is drawn; default: 0, with --show none",
+    )
     add("--from", dest="run", metavar="RUN", help="run to replay a trial of: its directory, or s3://BUCKET/PREFIX/NAME")
     add("--trial", type=int, metavar="N", help="number of the trial to replay")
     add("--seed", type=int, metavar="S", help="seed of what is drawn and of the training; default: 0, or the run's")
@@ -46,7 +57,8 @@ def parser() -> Parser:
         type=Path,
         const=Path("augmented.png"),
         metavar="PNG",
-        help="train nothing; write a picture of what the first batch looks like, with labels; default: augmented.png",
+        help="train nothing; write a picture of what the first batch looks like, with labels, of several drawn configurations "
+        "where none is named; default: augmented.png",
     )
     add_set_option(options)
     return options
@@ -87,27 +99,28 @@ def command(argv: list[str]) -> int:
         require_place(options.show, "--show")
     if options.export is not None:
         require_place(options.export / MODEL_DESCRIPTION, "--export")
+    if options.show is not None and options.run is None and options.start is None:
+        return picture(drawn(options), options.show)
     order = replayed(options) if options.run is not None else from_start(options)
     if options.show is not None:
-        return picture(order, options.show)
+        return picture([order], options.show)
     return train(order, options.device, options.export)
 
 
-def picture(order: Order, file: Path) -> int:
-    """Writes the first batch of `order` as a PNG; returns the exit code."""
-    from hpsearch.job.show import first_batch, write_grid
+def picture(orders: Sequence[Order], file: Path) -> int:
+    """Writes the first batch of each of `orders`, which are of one image size, as a PNG; returns the exit code."""
+    from hpsearch.job.show import first_batch, title, write_grid
     from hpsearch.train.settings import settings_from
 
-    data = opened(order)
-    strengths = [
-        f"{name.removeprefix('augment.')} {value:.3g}"
-        if isinstance(value, float)
-        else f"{name.removeprefix('augment.')} {value}"
-        for name, value in order.params.items()
-        if name.startswith("augment.")
+    data = opened(orders[0])
+    for order in orders[1:]:
+        print("another configuration:")
+        tell(order.params)
+    sections = [
+        (first_batch(data.train, settings_from(order.params), order.seed), title(order.params, order.stored_px))
+        for order in orders
     ]
-    sizes = f"{order.params.get('backbone', '')} at {settings_from(order.params).image_px} px, stored at {order.stored_px} px"
-    write_grid(first_batch(data.train, settings_from(order.params), order.seed), f"{sizes}: {', '.join(strengths)}", file)
+    write_grid(sections, file)
     print(f"above: as stored; below: as the network sees it. Written to {file}")
     return 0
 
@@ -118,26 +131,50 @@ def from_start(options: argparse.Namespace) -> Order:
     Raises:
         InputError: there is no such start point, or data or space are wrong.
     """
-    from hpsearch.job.inputs import configured, read_inputs
-    from hpsearch.search.sampler import random_generator
-    from hpsearch.train.settings import trial_seed
-
-    config = RunConfig(data=DataConfig(source=options.data or "sample"), space=options.space or "", seed=options.seed or 0)
-    config, fixed = configured(config, options.overrides)
-    inputs = read_inputs(config, fixed)
+    inputs = of_space(options)
     number, start = options.start or 0, inputs.space.start
     if options.start is not None and not 0 <= number < len(start):
         have = f"{len(start)} of them, counted from 0" if start else "none; leave --start out to draw a configuration"
         raise InputError(f"--start {number}: there is no such start point in the space; it has {have}.")
-    params = inputs.space.draw(random_generator(config.seed, number), start[number] if start else {})
+    return order_of(inputs, number, start[number] if start else {})
+
+
+def drawn(options: argparse.Namespace) -> list[Order]:
+    """Some configurations that the search may draw, of one image size; they train on the same images, so that they compare.
+
+    Raises:
+        InputError: data or space are wrong.
+    """
+    inputs = of_space(options)
+    first = order_of(inputs, 0, {})
+    size = {name: value for name, value in first.params.items() if name == "image_px"}
+    others = [order_of(inputs, number, size) for number in range(1, NUM_DRAWN)]
+    return [first, *(dataclasses.replace(order, seed=first.seed) for order in others)]
+
+
+def of_space(options: argparse.Namespace) -> Inputs:
+    """Data set and space that the options name."""
+    from hpsearch.job.inputs import configured, read_inputs
+
+    config = RunConfig(data=DataConfig(source=options.data or "sample"), space=options.space or "", seed=options.seed or 0)
+    config, fixed = configured(config, options.overrides)
+    return read_inputs(config, fixed)
+
+
+def order_of(inputs: Inputs, number: int, given: Params) -> Order:
+    """The configuration that trial `number` draws around `given`."""
+    from hpsearch.search.sampler import random_generator
+    from hpsearch.train.settings import trial_seed
+
+    params = inputs.space.draw(random_generator(inputs.config.seed, number), given)
     return Order(
-        config=config,
+        config=inputs.config,
         dataset=inputs.dataset,
         notes=inputs.notes,
         params=params,
         rungs=inputs.rungs,
         stored_px=inputs.stored_px(params),
-        seed=trial_seed(config.seed, number),
+        seed=trial_seed(inputs.config.seed, number),
     )
 
 
@@ -228,7 +265,7 @@ def opened(order: Order) -> TrainingData:
 
     for note in order.notes:
         print(note)
-    print("\n".join(f"  {name} = {value}" for name, value in order.params.items()))
+    tell(order.params)
     data = open_training_data(
         order.dataset,
         px=order.stored_px,
@@ -239,6 +276,11 @@ def opened(order: Order) -> TrainingData:
     )
     show("")
     return data
+
+
+def tell(params: Params) -> None:
+    """Prints a configuration."""
+    print("\n".join(f"  {name} = {value}" for name, value in params.items()))
 
 
 def row(result: RungResult, order: Order) -> str:

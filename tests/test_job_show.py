@@ -11,7 +11,7 @@ from hpsearch.errors import InputError
 from hpsearch.job.show import Shown, first_batch, write_grid
 from hpsearch.train.augment import build_augmentation, build_labelled
 from hpsearch.train.settings import TrialSettings
-from hpsearch.trial import command
+from hpsearch.trial import NUM_DRAWN, command
 from tests.augment_images import pictures
 from tests.small_set import SPACE, make_competition
 
@@ -43,7 +43,7 @@ def test_a_pair_is_drawn_pixel_for_pixel_in_the_colour_of_its_target(side_px: in
         labels_b=np.array([0, 1, 0]),
         targets_b=np.array([0.0, 1.0, 1.0], dtype=np.float32),
     )
-    write_grid(shown, "resnet18 at 32 px", tmp_path / "new" / "grid.png")
+    write_grid([(shown, "resnet18 at 32 px")], tmp_path / "new" / "grid.png")
     with Image.open(tmp_path / "new" / "grid.png") as page:
         counts = {colour: count for count, colour in page.getcolors(1 << 20) or []}
     assert counts[0, 0, 0] >= 3 * enlarged_px**2
@@ -61,6 +61,21 @@ def test_the_command_writes_a_picture_and_trains_nothing(tmp_path: Path, capsys:
     assert f"Written to {picture}" in capsys.readouterr().out
     with Image.open(picture) as page:
         assert page.format == "PNG"
+
+
+def test_without_a_start_point_several_drawn_configurations_of_one_size_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = SPACE.replace("image_px: 32, ", "") + "image_px: {choices: [32, 64, 96]}\n"
+    (tmp_path / "space.yaml").write_text(sizes)
+    words = ["--data", str(make_competition(tmp_path / "data")), "--space", str(tmp_path / "space.yaml"), "--show"]
+    assert command([*words, str(tmp_path / "drawn.png")]) == 0
+    told = capsys.readouterr().out
+    strengths = {line for line in told.splitlines() if line.startswith("  augment.jpeg.p = ")}
+    assert len(strengths) == NUM_DRAWN
+    assert len({line for line in told.splitlines() if line.startswith("  image_px = ")}) == 1
+    assert command([*words, str(tmp_path / "start.png"), "--start", "0"]) == 0
+    assert capsys.readouterr().out.count("augment.jpeg.p") == 1
 
 
 def test_nothing_is_exported_of_what_is_not_trained(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Legend: b images, c colours, h and w pixels.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hpsearch.data.batches import training_batches
 from hpsearch.train.augment import build_augmentation, build_labelled
+from hpsearch.train.settings import settings_from
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from hpsearch.config import Params
     from hpsearch.data.training_data import LabelledImages
     from hpsearch.train.settings import TrialSettings
 
@@ -74,12 +77,42 @@ def first_batch(images: LabelledImages, settings: TrialSettings, seed: int) -> S
     )
 
 
-def write_grid(shown: Shown, title: str, file: Path) -> None:
-    """Writes pairs of images as a PNG: above as stored, below as the network sees it, framed by what the loss wants."""
-    side_px = shown.seen_bchw.shape[-1]
+def title(params: Params, stored_px: int) -> str:
+    """Network, sizes and augmentation of a configuration in a line."""
+    strengths = [
+        f"{name.removeprefix('augment.')} {value:.3g}"
+        if isinstance(value, float)
+        else f"{name.removeprefix('augment.')} {value}"
+        for name, value in params.items()
+        if name.startswith("augment.")
+    ]
+    sizes = f"{params.get('backbone', '')} at {settings_from(params).image_px} px, stored at {stored_px} px"
+    return f"{sizes}: {', '.join(strengths)}"
+
+
+def write_grid(sections: Sequence[tuple[Shown, str]], file: Path) -> None:
+    """Writes pairs of images as a PNG: above as stored, below as the network sees it, framed by what the loss wants.
+
+    Args:
+        sections: One or more configurations, each with its title; all of one image size.
+        file: Where the picture goes.
+    """
+    side_px = sections[0][0].seen_bchw.shape[-1]
     cell_px = side_px * max(1, -(-SMALLEST_PX // side_px))
-    columns = min(len(shown.labels_b), max(2, WIDTH_PX // (cell_px + GAP_PX)))
-    rows = min(MOST_ROWS, -(-len(shown.labels_b) // columns))
+    most = max(len(shown.labels_b) for shown, _ in sections)
+    columns = min(most, max(2, WIDTH_PX // (cell_px + GAP_PX)))
+    parts = [_section(shown, title, cell_px, columns, max(1, MOST_ROWS // len(sections))) for shown, title in sections]
+    page = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), "white")
+    upper = 0
+    for part in parts:
+        page.paste(part, (0, upper))
+        upper += part.height
+    file.parent.mkdir(parents=True, exist_ok=True)
+    page.save(file, format="PNG")
+
+
+def _section(shown: Shown, title: str, cell_px: int, columns: int, most_rows: int) -> Image.Image:
+    rows = min(most_rows, -(-len(shown.labels_b) // columns))
     step_x, step_y = cell_px + GAP_PX, 2 * cell_px + LINE_PX + 2 * GAP_PX
     font = ImageFont.load_default(size=12)
     lines = _wrapped(title, columns * step_x, font)
@@ -96,8 +129,7 @@ def write_grid(shown: Shown, title: str, file: Path) -> None:
         draw.rectangle((left - 2, upper - 2, left + cell_px + 1, upper + 2 * cell_px + 3), outline=colour, width=2)
         text = _label(int(shown.labels_b[number]), float(shown.targets_b[number]))
         draw.text((left, upper + 2 * cell_px + 4), text, fill=colour, font=font)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    page.save(file, format="PNG")
+    return page
 
 
 def _cells(images_bchw: Tensor, cell_px: int) -> list[Image.Image]:
