@@ -75,3 +75,27 @@ def test_the_seed_starts_with_the_competitions_two_networks() -> None:
         assert (start["batch_size"], start["optimizer"], start["epochs"], start["image_px"]) == (40, "adam", 10, 256)
         settings = settings_from(start)
         assert cache_px(settings.augment, settings.image_px) == 312
+
+
+def test_the_wide_space_covers_the_table_of_what_is_worth_searching() -> None:
+    space = load(SPACES / "ffdi.yaml")
+    ranges = {one.key: (one.low, one.high) for one in space.dimensions if not one.choices}
+    assert ranges["image_px"] == (224, 512)
+    assert ranges["lr[cnn]"] == (1e-4, 4e-3)
+    assert ranges["focal_gamma"] == (0.0, 3.0)
+    assert {"lr[convnext]", "lr[transformer]", "balance", "warmup_fraction", "drop_path[cnn]"} <= ranges.keys()
+    augmentations = {key.split(".")[1] for key in ranges if key.startswith("augment.")}
+    assert {"selfblend", "jpeg", "blur", "downscale", "noise", "jitter", "erase", "randaugment", "crop"} <= augmentations
+    assert {"rotate", "vflip", "grayscale", "mixup", "cutmix"} <= augmentations
+    families = {TrainVocabulary().family(str(backbone)) for backbone in space.values_of("backbone")}
+    assert families == {"cnn", "convnext", "transformer"}
+    assert set(space.values_of("optimizer")) == {"adamw", "adam"}
+    assert {"resnext50_32x4d", "regnety_032"} <= set(space.values_of("backbone"))
+
+
+def test_the_large_space_says_how_large_its_networks_are() -> None:
+    space = load(SPACES / "large.yaml")
+    sizes = [TrainVocabulary().num_parameters({"backbone": one, "image_px": 384}) for one in space.values_of("backbone")]
+    said = f"networks of {round(min(sizes) / 1e6)} to {round(max(sizes) / 1e6)} M parameters"
+    assert said in (SPACES / "large.yaml").read_text()
+    assert said in (SPACES.resolve().parent / "README.md").read_text()
