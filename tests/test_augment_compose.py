@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hpsearch.train.augment import Augmentation, build_augmentation, cache_px
+from hpsearch.train.augment import Augmentation, build_augmentation, build_labelled, cache_px
 from hpsearch.train.settings import settings_from
 from tests.augment_images import pictures, same_picture
 
@@ -101,7 +101,19 @@ def test_copies_of_one_image_come_out_differently(settings: Settings) -> None:
     augmentation = build_augmentation(settings, 32)
     output_bchw = augmentation(same_picture(16, augmentation.cache_px), 0, 0)
     num_different = len(torch.unique(output_bchw.flatten(1), dim=0))
-    assert num_different >= (2 if "p" in next(iter(settings.values())) else 8)
+    is_flip = next(iter(settings.values())).get("p", 1.0) < 1.0
+    assert num_different >= (2 if is_flip else 8)
+
+
+@each({**STRONG, "all": ALL})
+def test_what_happens_to_an_image_does_not_depend_on_its_label(settings: Settings) -> None:
+    labelled = build_labelled(settings, build_augmentation(settings, 32))
+    images_bchw, labels_b = stored(labelled.augmentation, 16), torch.arange(16) % 2
+    pixels_bchw, targets_b = labelled(images_bchw, labels_b, 0, 0)
+    swapped_bchw, swapped_targets_b = labelled(images_bchw, 1 - labels_b, 0, 0)
+    assert targets_b.tolist() == labels_b.tolist()
+    assert swapped_targets_b.tolist() == (1 - labels_b).tolist()
+    assert torch.equal(pixels_bchw, swapped_bchw)
 
 
 @each({**STRONG, "all": ALL})

@@ -111,3 +111,14 @@ def test_more_operations_change_more() -> None:
     assert unchanged[0] == 200
     assert 0 < unchanged[1] < 40
     assert unchanged[2] < 5
+
+
+@pytest.mark.parametrize(("corners", "num_uneven"), [("zoom", 0), ("black", 100)])
+def test_zoom_leaves_no_black_corners(corners: str, num_uneven: int) -> None:
+    """Every operation leaves a flat image flat, but for the pixels that come from outside it."""
+    augment = {"randaugment": {"num_ops": 3, "magnitude": 15.0}, "rotate": {"degrees": 10.0, "corners": corners}}
+    flat_bchw = torch.full((200, 3, 32, 32), 100, dtype=torch.uint8)
+    output_bchw = build_augmentation(augment, 32)(flat_bchw, 0, 0)
+    uneven_b = (output_bchw.amax(dim=(2, 3)) - output_bchw.amin(dim=(2, 3))).amax(dim=1) > 0.02
+    assert int(uneven_b.sum()) >= num_uneven
+    assert corners == "black" or not uneven_b.any()

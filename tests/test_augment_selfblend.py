@@ -4,9 +4,13 @@ import torch
 from torch import Tensor
 
 from hpsearch.train.augment import build_augmentation, build_labelled
+from hpsearch.train.augment.downscale import downscale
+from hpsearch.train.augment.jpeg import jpeg
 from hpsearch.train.augment.selfblend import NUM_UNIFORMS, selfblend
 from tests.augment_images import pictures, same_picture, unit_pictures
 
+COLUMNS = {"ratio": 7, "into_image": 8, "map": 9, "colour": 13, "detail": 20, "kind": 21, "drawn": 22, "elastic": 25}
+"""Where the random numbers of each purpose begin."""
 REALS = torch.zeros(24, dtype=torch.int64)
 
 
@@ -79,3 +83,103 @@ def test_a_part_of_each_image_keeps_its_pixels_and_the_border_between_is_soft() 
     assert (corners_b == 0).float().mean() > 0.8
     assert (change_bhw[:, 32, 32] > 0).float().mean() > 0.9
     assert (change_bhw.diff(dim=2).abs() < 0.2).float().mean() > 0.98
+
+
+def neutral(num: int, **changes: float) -> np.ndarray:
+    """Random numbers that make a copy like its image and blend it wholly in around the middle; `changes` by column."""
+    uniforms_bu = np.full((num, NUM_UNIFORMS), 0.5, dtype=np.float32)
+    for name, value in {"ratio": 0.9, "into_image": 0.9, "kind": 0.9, **changes}.items():
+        purpose, _, offset = name.partition("__")
+        uniforms_bu[:, COLUMNS[purpose] + int(offset or 0)] = value
+    return uniforms_bu
+
+
+def change(images_bchw: Tensor, **changes: float) -> Tensor:
+    return selfblend(images_bchw, neutral(len(images_bchw), **changes)) - images_bchw
+
+
+def middle(images_bchw: Tensor) -> Tensor:
+    side = images_bchw.shape[-1]
+    return images_bchw[..., 3 * side // 8 : 5 * side // 8, 3 * side // 8 : 5 * side // 8]
+
+
+def test_a_copy_without_mismatch_leaves_the_image_as_it_is() -> None:
+    assert change(unit_pictures(4, 64)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("offset", range(4))
+@pytest.mark.parametrize("end", [0.0, 0.999])
+def test_a_moved_copy_differs_inside_the_mask_only(offset: int, end: float) -> None:
+    change_bchw = change(unit_pictures(4, 64), **{f"map__{offset}": end})
+    assert middle(change_bchw).abs().mean(dim=(1, 2, 3)).min() > 1e-3
+    assert change_bchw[..., (0, 0, -1, -1), (0, -1, 0, -1)].abs().max() < 1e-5
+
+
+def test_a_copy_is_shifted_by_up_to_3_percent_of_the_side() -> None:
+    ramp_bchw = torch.linspace(0.2, 0.8, 64).expand(1, 3, 64, 64).contiguous()
+    change_bchw = middle(change(ramp_bchw, map__2=0.9999))
+    assert change_bchw.abs().mean().item() == pytest.approx(0.03 * 0.6, rel=0.05)
+    assert middle(change(ramp_bchw, map__3=0.9999)).abs().max() < 1e-5
+
+
+def test_a_scaled_copy_stays_in_the_middle_of_its_axis() -> None:
+    ramp_bchw = torch.linspace(0.2, 0.8, 64).expand(1, 3, 64, 64).contiguous()
+    change_bchw = change(ramp_bchw, map__0=0.9999)[0, 0, 32]
+    assert change_bchw[31:33].abs().max() < 1e-3
+    assert change_bchw[24] * change_bchw[39] < 0
+    assert middle(change(ramp_bchw, map__1=0.9999)).abs().max() < 1e-5
+
+
+def test_a_brighter_copy_is_brighter_by_its_factor() -> None:
+    images_bchw = 0.1 + 0.7 * unit_pictures(2, 64)
+    torch.testing.assert_close(middle(change(images_bchw, colour__0=1.0)), 0.15 * middle(images_bchw), atol=1e-4, rtol=0)
+
+
+def test_contrast_changes_no_flat_copy_and_saturation_and_hue_no_grey_one() -> None:
+    flat_bchw, grey_bchw = torch.full((1, 3, 64, 64), 0.4), unit_pictures(1, 64)[:, :1].repeat(1, 3, 1, 1)
+    coloured_bchw = 0.2 + 0.6 * unit_pictures(1, 64)
+    for column, unchanged_bchw in (("colour__1", flat_bchw), ("colour__2", grey_bchw), ("colour__3", grey_bchw)):
+        assert change(unchanged_bchw, **{column: 1.0}).abs().max() < 1e-4
+        assert middle(change(coloured_bchw, **{column: 1.0})).abs().mean() > 1e-3
+
+
+@pytest.mark.parametrize("colour", range(3))
+def test_a_gain_changes_one_colour(colour: int) -> None:
+    images_bchw = 0.1 + 0.7 * unit_pictures(1, 64)
+    change_c = middle(change(images_bchw, **{f"colour__{4 + colour}": 1.0}))[0].abs().mean(dim=(1, 2))
+    assert (change_c > 1e-3).tolist() == [one == colour for one in range(3)]
+
+
+def test_a_copy_is_softened_at_one_end_and_sharpened_at_the_other() -> None:
+    images_bchw = unit_pictures(4, 64)
+    textures = [
+        middle(selfblend(images_bchw, neutral(4, detail=end))).diff(dim=3).abs().mean().item() for end in (0.0, 0.5, 0.999)
+    ]
+    assert textures[0] < 0.9 * textures[1]
+    assert textures[2] > 1.1 * textures[1]
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "downscale"])
+def test_a_third_of_the_copies_is_compressed_and_a_third_reduced(kind: str) -> None:
+    images_bchw = unit_pictures(4, 64)
+    drawn_bu = torch.from_numpy(neutral(4, drawn=0.1)[:, COLUMNS["drawn"] : COLUMNS["elastic"]])
+    expected_bchw = (
+        jpeg(images_bchw.clone(), drawn_bu, quality_min=40)
+        if kind == "jpeg"
+        else downscale(images_bchw.clone(), drawn_bu, factor_min=0.4)
+    )
+    blended_bchw = selfblend(images_bchw, neutral(4, kind=0.1 if kind == "jpeg" else 0.5, drawn=0.1))
+    torch.testing.assert_close(middle(blended_bchw), middle(expected_bchw), atol=1e-5, rtol=0)
+    assert middle(expected_bchw - images_bchw).abs().mean() > 1e-3
+
+
+def test_the_elastic_field_bends_the_border_and_nothing_else() -> None:
+    images_bchw = torch.full((1, 3, 64, 64), 0.5)
+    straight_hw = change(images_bchw, colour__0=1.0)[0, 0]
+    uniforms_bu = neutral(1, colour__0=1.0)
+    uniforms_bu[:, COLUMNS["elastic"] :] = np.random.default_rng(0).random(NUM_UNIFORMS - COLUMNS["elastic"])
+    bent_hw = (selfblend(images_bchw, uniforms_bu) - images_bchw)[0, 0]
+    assert torch.allclose(straight_hw, straight_hw.flip(0), atol=1e-5)
+    assert not torch.allclose(bent_hw, bent_hw.flip(0), atol=1e-2)
+    assert bent_hw[32, 32] == straight_hw[32, 32] > 0.07
+    assert bent_hw.max() <= straight_hw.max() + 1e-6
