@@ -2,20 +2,20 @@
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageFilter
 
 from hpsearch.audit import command
 from hpsearch.data.dataset import Dataset, ImageSet
 from hpsearch.judge.audit import Audit, audit
 from hpsearch.judge.audit_page import as_html, as_text
-from hpsearch.judge.duplicates import same_files
+from hpsearch.judge.duplicates import near_duplicates, same_files
 from hpsearch.judge.scan import ImageScan, scan
-from tests.judge_images import dataset_of, image_set
+from tests.judge_images import dataset_of, image_set, save
 
 
 def found_in(dataset: Dataset, cache: Path, *, thorough: bool = False) -> Audit:
@@ -51,6 +51,53 @@ def test_fakes_saved_at_another_jpeg_quality_are_a_shortcut(tmp_path: Path) -> N
     found = found_in(dataset_of(train, image_set(tmp_path / "val", "v", 60, seed=1)), tmp_path)
     assert "shortcut: format and quantisation tables" in kinds(found, "problem")
     assert max(cue.auc for cue in found.cues if cue.split == "train") == pytest.approx(1.0)
+
+
+def longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + bytes(4000))
+
+
+def larger(path: Path) -> None:
+    with Image.open(path) as image:
+        image.resize((72, 72)).save(path, quality=90)
+
+
+def brighter(path: Path) -> None:
+    with Image.open(path) as image:
+        ImageEnhance.Brightness(image).enhance(1.8).save(path, quality=90)
+
+
+def softer(path: Path) -> None:
+    with Image.open(path) as image:
+        image.filter(ImageFilter.GaussianBlur(2)).save(path, quality=90)
+
+
+@pytest.mark.parametrize(
+    ("cue", "change"), [("file size", longer), ("resolution", larger), ("brightness", brighter), ("sharpness", softer)]
+)
+def test_each_cue_of_the_deepfakes_is_a_shortcut(
+    cue: str, change: Callable[[Path], None], clean: Dataset, tmp_path: Path
+) -> None:
+    assert f"shortcut: {cue}" not in kinds(found_in(clean, tmp_path / "before"), "problem")
+    for images in (clean.train, clean.val):
+        for row in np.flatnonzero(images.labels_n).tolist():
+            change(Path(images.paths[row]))
+    assert f"shortcut: {cue}" in kinds(found_in(clean, tmp_path / "after"), "problem")
+
+
+def test_a_rare_class_is_said(clean: Dataset, tmp_path: Path) -> None:
+    rows = [row for row in range(120) if not clean.train.labels_n[row] or row < 6]
+    found = found_in(dataclasses.replace(clean, train=clean.train.take(rows)), tmp_path)
+    assert "rare class" in kinds(found, "warning")
+    assert "rare class" not in kinds(found_in(clean, tmp_path), "warning")
+
+
+def test_a_copy_within_a_split_is_worth_a_look(clean: Dataset, tmp_path: Path) -> None:
+    shutil.copy(clean.train.paths[4], clean.train.paths[6])
+    found = found_in(clean, tmp_path)
+    assert "duplicate" in kinds(found, "warning")
+    assert found.passed
+    assert any("t004.jpg (train) = t006.jpg (train)" in one for finding in found.findings for one in finding.examples)
 
 
 def test_a_file_in_two_splits_is_found(clean: Dataset, tmp_path: Path) -> None:
@@ -159,9 +206,18 @@ def test_the_faces_pass(faces: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "no problem found" in capsys.readouterr().out
 
 
-def test_near_duplicates_of_blank_pictures_do_not_count(tmp_path: Path) -> None:
-    from hpsearch.judge.duplicates import near_duplicates
-    from tests.judge_images import save
+def test_nearly_all_smaller_copies_are_found(tmp_path: Path) -> None:
+    images = image_set(tmp_path, "a", 200, seed=0)
+    copies = []
+    for path in images.paths:
+        with Image.open(path) as image:
+            smaller = np.asarray(image.resize((56, 56), Image.Resampling.LANCZOS))
+        copies.append(save(tmp_path / "copies", Path(path).name, smaller, quality=70))
+    pairs = near_duplicates(scan([*images.paths, *copies], cache_dir=tmp_path, num_workers=1))
+    assert {200} == set(np.diff(pairs).ravel().tolist())  # each image with its own copy
+    assert len(pairs) >= 196
 
+
+def test_near_duplicates_of_blank_pictures_do_not_count(tmp_path: Path) -> None:
     paths = [save(tmp_path, f"{number}.jpg", np.full((64, 64, 3), 100 + number, dtype=np.uint8)) for number in range(4)]
     assert len(near_duplicates(scan(paths, cache_dir=tmp_path, num_workers=1))) == 0

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hpsearch.data.dataset import Dataset, ImageSet
 from hpsearch.errors import InputError
 from hpsearch.judge.clusters import clusters_of
 from hpsearch.judge.scan import ImageScan, scan
 from hpsearch.judge.splits import NUM_KINDS, SplitRules, judged
-from tests.judge_images import dataset_of, image_set
+from tests.judge_images import dataset_of, image_set, save
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,11 @@ def not_scanned(paths: Sequence[str]) -> ImageScan:
 
 def two_parts(images: ImageSet, **more: object) -> Dataset:
     return dataset_of(images.take(range(240)), images.take(range(240, 320)), **more)
+
+
+def decoded(path: str) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 def grouped(images: ImageSet) -> ImageSet:
@@ -79,6 +85,28 @@ def test_without_groups_validation_images_are_whole_clusters(whole: ImageSet, ca
     assert not {of_name[name] for name in split.train.names} & {of_name[name] for name in split.val.names}
     assert len(split.val) == pytest.approx(64, abs=20)
     assert any("by cluster of image statistics" in note for note in split.notes)
+
+
+@pytest.mark.parametrize(("count", "by"), [(96, "set of near-duplicates"), (320, "cluster of image statistics")])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_picture_and_its_copy_saved_again_are_in_the_same_part(
+    count: int, by: str, seed: int, whole: ImageSet, cache: Path, tmp_path: Path
+) -> None:
+    given = whole.take(range(count))
+    copied = list(range(0, count, 7))
+    copies = [save(tmp_path, f"copy of {given.names[row]}", decoded(given.paths[row]), quality=70) for row in copied]
+    pool = ImageSet(
+        names=(*given.names, *(Path(copy).name for copy in copies)),
+        paths=(*given.paths, *copies),
+        labels_n=np.concatenate([given.labels_n, given.labels_n[copied]]),
+        groups=None,
+    )
+    num_train = len(pool) * 3 // 4
+    dataset = dataset_of(pool.take(range(num_train)), pool.take(range(num_train, len(pool))), split_by="image")
+    split = judged(dataset, rules(seed=seed), scanned(cache))  # type: ignore[arg-type]
+    assert any(f"by {by}" in note for note in split.notes)
+    train, val = set(split.train.names), set(split.val.names)
+    assert not {name for name in train if f"copy of {name}" in val or name.removeprefix("copy of ") in val}
 
 
 def test_a_shift_split_takes_whole_kinds_out_of_training(whole: ImageSet, cache: Path) -> None:
