@@ -27,7 +27,7 @@ def build(spec):
 
 
 register_backbone("flat_of_plugin", build, family="cnn")
-hpsearch.job.members.num_members = lambda labels_n, answers: len(answers)
+hpsearch.job.members.num_members = lambda labels_n, answers, *rest: len(answers)
 """
 """A plugin with a backbone, which averages all candidates, whether that helps on a handful of images or not."""
 
@@ -62,6 +62,7 @@ def test_an_ensemble_is_exported_handed_in_and_kept(run_dir: Path) -> None:
     assert [one["backbone"] for one in found] == [params["backbone"] for params in description.members]
     retrained = [run_dir / "retrain" / f"trial-{one['trial']}-seed-{one['repeat']}" / "export" for one in found]
     assert description.num_parameters == sum(read_description(one).num_parameters for one in retrained)
+    assert [one["tag"] for one in description.start_weights] == ["none"] * len(found)
     assert not (run_dir / "retrain" / "ensemble").exists()
     assert "networks in one file" in (run_dir / "best" / "README.md").read_text()
     assert (run_dir / "best" / "model.onnx").is_file()
