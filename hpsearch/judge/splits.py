@@ -114,8 +114,9 @@ class _Splitter:
         features_nf = self._features(self._pool.paths) if self._features else None
         return clusters_of(self._scan_of_pool, count, seed=self._rules.seed, features_nf=features_nf, layout=layout)
 
-    def _kinds(self) -> list[str]:
-        return [f"k{number}" for number in self._clusters(NUM_KINDS, layout=False)]
+    def _kinds(self) -> NDArray[np.int64]:
+        """Clusters by how pixels were made: few and large."""
+        return self._clusters(NUM_KINDS, layout=False)
 
     @property
     def _what_clusters_compare(self) -> str:
@@ -152,7 +153,7 @@ class _Splitter:
 
     def shift(self) -> None:
         """Takes whole kinds of images out of training; they validate. A group is of the kind that most of its images are."""
-        kind_n = self._clusters(NUM_KINDS, layout=False)
+        kind_n = self._kinds()
         if self._pool.groups is not None:
             kind_n = _of_most(kind_n, self._pool.groups)
         kinds = [f"k{number}" for number in kind_n]
@@ -176,7 +177,7 @@ class _Splitter:
         if groups is not None and max(sizes.values(), default=0) >= 2 * MIN_IMAGES_OF_A_PART:
             self._parts, what = np.array(groups), "groups"
         else:
-            self._parts = np.array(self._kinds())
+            self._parts = np.array([f"k{number}" for number in self._kinds()])
             what = f"kinds of images (clusters of {self._what_clusters_compare})"
         self._notes.append(f"worst group: of {len(set(self._parts[validates_n])):,} {what} in validation")
 
