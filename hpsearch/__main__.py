@@ -12,6 +12,7 @@ COMMANDS = {
     "trial": "train one configuration here, without Ray",
     "status": "what a study is doing",
     "predict": "an export and images to a submission CSV",
+    "check": "whether a submission is valid",
     "audit": "what is wrong with a data set",
     "report": "rebuild the page and tables of a run",
     "cache": "list and remove decoded images",

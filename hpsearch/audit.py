@@ -7,11 +7,8 @@ from pathlib import Path
 
 from hpsearch.cli import Parser, add_set_option, guarded
 from hpsearch.config import DataConfig, RunConfig
-from hpsearch.errors import EXIT_DONE
+from hpsearch.errors import EXIT_DONE, EXIT_PROBLEM
 from hpsearch.files import require_place, write_text
-
-EXIT_PROBLEM = 1
-"""A problem was found: the command can stand in a script before a search."""
 
 
 def parser() -> Parser:

@@ -10,6 +10,8 @@ import errno
 STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN})
 """Disk full, quota, read-only, I/O error, mount gone: the fault of no trial and of no program."""
 EXIT_DONE = 0
+EXIT_PROBLEM = 1
+"""Of a command that looks for problems, which can so stand in a script before another: it has found some."""
 EXIT_INTERRUPTED = 130
 
 

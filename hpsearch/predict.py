@@ -17,18 +17,17 @@ NUM_NAMED = 10
 def parser() -> Parser:
     """The command's options."""
     options = Parser(prog="python -m hpsearch.predict", description=__doc__)
-    options.add_argument("--model", metavar="RUN", help="a finished run or its `best` folder, also s3://BUCKET/PREFIX/NAME")
-    options.add_argument("--images", type=Path, metavar="DIR", help="folder of the images")
+    options.add_argument(
+        "--model", required=True, metavar="RUN", help="a finished run or its `best` folder, also s3://BUCKET/PREFIX/NAME"
+    )
+    options.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
     options.add_argument(
         "--template",
         type=Path,
         metavar="FILE",
         help="image names to score, in order; default: all images in the folder, by name",
     )
-    options.add_argument("--out", type=Path, metavar="FILE", help="CSV to write: img_name,y_pred")
-    options.add_argument(
-        "--check", type=Path, metavar="CSV", help="check this submission against --template, and do nothing else"
-    )
+    options.add_argument("--out", type=Path, required=True, metavar="FILE", help="CSV to write: img_name,y_pred")
     options.add_argument("--device", default="", help="cpu, cuda, cuda:1; default: a GPU where there is one")
     options.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="your own module that the model needs")
     return options
@@ -37,11 +36,6 @@ def parser() -> Parser:
 def command(argv: list[str]) -> int:
     """Scores the images and writes the CSV; returns the exit code."""
     options = parser().parse_args(argv)
-    if options.check is not None:
-        return check(options.check, options.template)
-    missing = [f"--{name}" for name in ("model", "images", "out") if getattr(options, name) is None]
-    if missing:
-        raise InputError(f"{', '.join(missing)} must be given to predict; to check a submission give --check and --template.")
     require_place(options.out, "--out")
     names, paths = images_to_score(options.template, options.images)
 
@@ -58,28 +52,6 @@ def command(argv: list[str]) -> int:
     require_few_unreadable(unreadable, len(paths))
     write_submission(options.out, names, probabilities_n)
     print(f"{options.out}: {len(names):,} rows, mean P(deepfake) {probabilities_n.mean():.3f}")
-    return 0
-
-
-def check(file: Path, template: Path | None) -> int:
-    """Says whether `file` is a valid submission for `template`, whoever made it.
-
-    Raises:
-        InputError: it is not, with every rule that it breaks; or a file is missing.
-    """
-    from hpsearch.data.folders import require_exists
-    from hpsearch.data.tables import read_table
-    from hpsearch.final.submission import submission_problems
-
-    if template is None:
-        raise InputError(f"--check {file}: give the template too, --template FILE; its names must all be answered.")
-    require_exists(file, "--check")
-    require_exists(template, "--template")
-    names = read_table(template, required=("name",)).names
-    problems = submission_problems(file, names)
-    if problems:
-        raise InputError("\n  ".join([f"{file} is not a valid submission for {template}:", *problems]))
-    print(f"{file}: valid, {len(names):,} rows")
     return 0
 
 

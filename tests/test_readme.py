@@ -17,6 +17,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 RUNS = [command for command in COMMANDS if command.startswith("python -m")]
+IN_TEXT = [command for command in re.findall(r"`(python -m hpsearch\.[^`]+)`", README) if "|" not in command]
 SECONDS = 900
 
 
@@ -29,8 +30,10 @@ def shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_every_command_names_a_module_with_these_options() -> None:
     assert len(RUNS) >= 7
-    for command in RUNS:
+    for command in RUNS + IN_TEXT:
         module, *words = command.split()[2:]
+        if module == "hpsearch.bench":
+            module = f"{module} {words[0]}"
         shown = shell(f"python -m {module} --help", ROOT)
         assert shown.returncode == 0, command
         for option in (word for word in words if word.startswith("--")):
