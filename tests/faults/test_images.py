@@ -1,4 +1,4 @@
-"""Folders as people have them: every kind of bad file and odd name among good images, from the folder to training batches."""
+"""Folders as people have them: every kind of bad file and odd name among good images, from the folder to decoded images."""
 
 import io
 import struct
