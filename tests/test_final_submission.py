@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpsearch import predict
+from hpsearch import check
 from hpsearch.data.find import read_template
 from hpsearch.errors import InputError
 from hpsearch.files import as_csv
@@ -59,7 +59,7 @@ def test_names_with_ends_of_lines_come_back_from_template_and_submission(tmp_pat
     assert read_template(template, tmp_path).names == names
     write_submission(tmp_path / "s.csv", names, np.full(4, 0.5))
     assert pd.read_csv(tmp_path / "s.csv")["img_name"].tolist() == list(names)
-    assert predict.check(tmp_path / "s.csv", template) == 0
+    assert check.command([str(tmp_path / "s.csv"), "--template", str(template)]) == 0
 
 
 def test_a_name_whose_end_of_a_line_is_not_quoted_is_told_as_the_two_that_it_reads_as(tmp_path: Path) -> None:
