@@ -204,11 +204,13 @@ def _check(description: ModelDescription) -> None:
             raise ValueError("params and members must be mappings of names to numbers and words")
     if len(description.members) > MAX_MEMBERS:
         raise ValueError(f"there are {len(description.members)} members; at most {MAX_MEMBERS} are read")
-    px, images = description.stored_px, description.images_trained
+    px, images, parameters = description.stored_px, description.images_trained, description.num_parameters
     if type(px) is not int or not 1 <= px <= MAX_STORED_PX:
         raise ValueError(f"stored_px is {px!r}; it must be a whole number from 1 to {MAX_STORED_PX}")
     if type(images) is not int or images < 1:
         raise ValueError(f"images_trained is {images!r}; it must be a whole number above 0")
+    if type(parameters) is not int or parameters < 1:
+        raise ValueError(f"num_parameters is {parameters!r}; it must be a whole number above 0")
     if description.views not in SINGLE_VIEWS:
         raise ValueError(f"views are {description.views!r}; they must be one of {', '.join(SINGLE_VIEWS)}")
     if not all(isinstance(plugin, str) for plugin in description.plugins):
