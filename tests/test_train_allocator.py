@@ -26,5 +26,5 @@ def num_faults(call: str) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_freed_memory_is_used_again_with_few_page_faults() -> None:
-    # The heap may still grow by some tensors (1,953 pages each) after the first rounds; huge pages make fewer faults without it.
+    # The heap may still grow by some tensors (1,953 pages each); where pages are huge, there are fewer faults without it.
     assert num_faults("assert keep_freed_memory()") < num_faults("") / 5
