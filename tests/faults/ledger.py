@@ -25,7 +25,9 @@ class Tally:
         lost = f"0 of {self.num_rungs:,} journaled rungs"
         if self.num_again is None:
             return lost
-        return f"{lost}; {self.num_again} pieces in training begun again" if self.num_again else f"{lost}; no piece in training"
+        if self.num_again == 0:
+            return f"{lost}; no piece in training"
+        return f"{lost}; {self.num_again} piece{'s' * (self.num_again > 1)} in training begun again"
 
 
 @dataclass
