@@ -9,9 +9,10 @@ from hpsearch.data.batches import training_batches
 from hpsearch.data.training_data import LabelledImages
 from hpsearch.errors import InputError
 from hpsearch.job.show import Shown, first_batch, write_grid
+from hpsearch.job.single_trial import NUM_DRAWN
 from hpsearch.train.augment import build_augmentation, build_labelled
 from hpsearch.train.settings import TrialSettings
-from hpsearch.trial import NUM_DRAWN, command
+from hpsearch.trial import command
 from tests.augment_images import pictures
 from tests.small_set import SPACE, make_competition
 
