@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hpsearch.layout import RunLayout
 from hpsearch.run_files import RunFiles, SharedFiles
-from hpsearch.search.fold import FINAL, Study
+from hpsearch.search.fold import Study
+from hpsearch.search.types import FINAL
 
 MAX_WAITING_PER_RUNG = 16
 """Paused trials at one rung, best first, whose checkpoint is kept.

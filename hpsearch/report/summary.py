@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from hpsearch.search.fold import BestStep, Study
 from hpsearch.search.types import Outcome, TrialState
 
-UNUSABLE = frozenset({Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
-"""Outcomes of trials that cannot be chosen."""
-
 MIN_TRIALS_FOR_CORRELATION = 8
 """Below this a rank correlation says nothing: at n = 8 its standard error is already 0.38."""
 
@@ -71,11 +68,6 @@ def gpu_hours(study: Study) -> float:
         for images, seconds in trial.seconds.items()
     )
     return (trials + study.gpu_seconds) / 3600
-
-
-def usable(trials: Mapping[int, TrialState]) -> list[TrialState]:
-    """Trials with a value that did not end badly, by number."""
-    return [trial for _, trial in sorted(trials.items()) if trial.values and trial.outcome not in UNUSABLE]
 
 
 def summarise(study: Study) -> StudySummary:

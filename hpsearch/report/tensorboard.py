@@ -20,8 +20,8 @@ from hpsearch.report.event_files import EventDirectory, picture, scalars, text
 from hpsearch.report.facts import SearchedParameter, objective_of, searched_parameters
 from hpsearch.report.hparams import experiment, session_end, session_start
 from hpsearch.report.quantities import QUANTITIES, quantity, readings
-from hpsearch.search.fold import FINAL, BestStep, Study
-from hpsearch.search.types import Outcome, TrialState
+from hpsearch.search.fold import BestStep, Study
+from hpsearch.search.types import FINAL, Outcome, TrialState
 
 STUDY_RUN = "study"
 """Name of the run with what concerns the study as a whole."""

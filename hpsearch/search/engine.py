@@ -11,13 +11,13 @@ from typing import Any, Self
 
 from hpsearch.config import Params, flatten
 from hpsearch.errors import InputError
-from hpsearch.search.fold import FINAL, Study, fold
+from hpsearch.search.fold import Study, fold
 from hpsearch.search.journal import VERSION, Event, Journal
 from hpsearch.search.sampler import random_generator
 from hpsearch.search.sampler_choice import make_proposer
 from hpsearch.search.scheduler import Begin, next_promotion, next_step
 from hpsearch.search.space import Space
-from hpsearch.search.types import EngineConfig, Outcome, Stretch, TrialState
+from hpsearch.search.types import FINAL, EngineConfig, Outcome, Stretch, TrialState
 from hpsearch.search.warm_start import earlier_events
 
 MAX_RETRIES = 3

@@ -10,8 +10,6 @@ from typing import Any
 from hpsearch.search.rung_table import RungTable
 from hpsearch.search.types import EarlierTrial, Outcome, TrialState
 
-FINAL = frozenset({Outcome.COMPLETED, Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
-"""Outcomes after which a trial is never handed out again."""
 NUM_COMPARED = 3
 """Trials at a rung below which lower rungs have a say in which trial is best."""
 
@@ -25,10 +23,6 @@ def _least_images(furthest: Iterable[int]) -> int:
     """Of the images that trials saw up to their last rungs: those from which on they are compared, see `Study.ranking`."""
     compared = nlargest(NUM_COMPARED, furthest)
     return compared[-1] if len(compared) == NUM_COMPARED else 0
-
-
-def _is_usable(trial: TrialState) -> bool:
-    return bool(trial.values) and trial.outcome not in FINAL - {Outcome.COMPLETED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +91,10 @@ class Study:
             counts[trial.outcome or Outcome.PAUSED] += 1
         return counts
 
+    def usable(self) -> list[TrialState]:
+        """Trials with a value that did not end badly, by number."""
+        return [trial for trial in self.trials.values() if trial.is_usable]
+
     def best(self) -> TrialState | None:
         """The first of `ranking`; None before any value."""
         return min(self._compared(), key=_place, default=None)
@@ -110,14 +108,14 @@ class Study:
         return sorted(self._compared(), key=_place)
 
     def _compared(self) -> list[TrialState]:
-        usable = [trial for trial in self.trials.values() if _is_usable(trial)]
+        usable = self.usable()
         least = _least_images(trial.images for trial in usable)
         return [trial for trial in usable if trial.images >= least]
 
     def _follow_best(self, trial: TrialState) -> None:
         """Looks at all trials only where this one was the best, or others are compared than before."""
         self._furthest.pop(trial.number, None)
-        if _is_usable(trial):
+        if trial.is_usable:
             self._furthest[trial.number] = trial.images
         least, before = _least_images(self._furthest.values()), self._least
         self._least = least

@@ -28,7 +28,7 @@ from hpsearch.search.fidelity_model import Array, Indices, Observations, Posteri
 from hpsearch.search.fold import Study
 from hpsearch.search.sampler import Prior, random_generator
 from hpsearch.search.space import Space
-from hpsearch.search.types import EngineConfig, Outcome, TrialState
+from hpsearch.search.types import EngineConfig, TrialState
 
 NUM_FIRST = 4
 """Values that must be there before the model is asked."""
@@ -46,7 +46,6 @@ MAX_KNOWN = 250
 """Values that the posterior knows, chosen likewise; 600 would take three times as long."""
 LOG_LENGTH_UNIT = math.log(27.0)
 """Three powers of η = 3: the usual distance from first to last rung."""
-UNUSABLE = frozenset({Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
 FIRST_EARLIER = -2
 """Trial numbers of earlier studies' trials go down from here."""
 POOL_STREAM = 2**31
@@ -94,7 +93,7 @@ class GpProposer:
         for trial in study.trials.values():
             features_d = self._encoded(trial)
             entries += [(features_d, images, trial.number, value) for images, value in trial.values.items()]
-            if trial.outcome in UNUSABLE:
+            if trial.ended_badly:
                 entries.append((features_d, self._top, trial.number, -math.inf))
         if not entries and not study.earlier:
             return None

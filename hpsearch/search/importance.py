@@ -16,9 +16,9 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 
 from hpsearch.search.dimension import Condition, Dimension
-from hpsearch.search.fold import FINAL, Study
+from hpsearch.search.fold import Study
 from hpsearch.search.optuna_space import distribution_of
-from hpsearch.search.types import Outcome, TrialState
+from hpsearch.search.types import TrialState
 
 MIN_TRIALS = 20
 """With fewer the best tenth is a single trial."""
@@ -32,7 +32,7 @@ def importance(study: Study) -> dict[str, float]:
 
     Trials are ordered by the furthest rung that they reached, then by their value there.
     """
-    usable = _usable(study)
+    usable = study.usable()
     if len(usable) < MIN_TRIALS:
         return {}
     usable.sort(key=lambda trial: (trial.images, trial.values[trial.images], -trial.number))
@@ -49,11 +49,7 @@ def importance(study: Study) -> dict[str, float]:
 
 def top_share(study: Study) -> float:
     """Share of the usable trials that `importance` takes for the best ones; 1 where there are fewer than `MIN_TOP`."""
-    return min(1.0, max(TOP_SHARE, MIN_TOP / max(1, len(_usable(study)))))
-
-
-def _usable(study: Study) -> list[TrialState]:
-    return [trial for trial in study.trials.values() if trial.values and trial.outcome not in FINAL - {Outcome.COMPLETED}]
+    return min(1.0, max(TOP_SHARE, MIN_TOP / max(1, len(study.usable()))))
 
 
 def _dimension(key: str, plain: Mapping[str, Any]) -> Dimension:

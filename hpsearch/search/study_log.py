@@ -16,10 +16,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from hpsearch.search.fold import FINAL, Study
+from hpsearch.search.fold import Study
 from hpsearch.search.optuna_space import CONSTRAINT, INFEASIBLE, distribution_of
 from hpsearch.search.space import Space
-from hpsearch.search.types import Outcome, TrialState
+from hpsearch.search.types import FINAL, Outcome, TrialState
 
 log = logging.getLogger(__name__)
 

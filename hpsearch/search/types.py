@@ -24,6 +24,12 @@ class Outcome(StrEnum):
     """Raised an error of its own, or lost its worker too often."""
 
 
+UNUSABLE = frozenset({Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED})
+"""Outcomes of trials that cannot be chosen."""
+FINAL = UNUSABLE | {Outcome.COMPLETED}
+"""Outcomes after which a trial is never handed out again."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineConfig:
     """What the engine decides by; all of it identifies the study, except `num_trials`."""
@@ -114,6 +120,16 @@ class TrialState:
     def value(self) -> float | None:
         """Objective at its last rung."""
         return self.values[self.images] if self.values else None
+
+    @property
+    def ended_badly(self) -> bool:
+        """Whether it can never be chosen."""
+        return self.outcome in UNUSABLE
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it has a value and did not end badly."""
+        return bool(self.values) and not self.ended_badly
 
     @property
     def full_value(self) -> float | None:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from hpsearch.config import Params, ParamValue
 from hpsearch.errors import InputError
 from hpsearch.search.dimension import Dimension
-from hpsearch.search.fold import FINAL, Study
+from hpsearch.search.fold import Study
 from hpsearch.search.journal import Event
 from hpsearch.search.sampler import random_generator
 from hpsearch.search.space import Space
-from hpsearch.search.types import Outcome, TrialState
+from hpsearch.search.types import TrialState
 
 MAX_EARLIER_TRIALS = 200
 """Taken from one study: the best quarter of these, and the rest spread evenly over the other ranks."""
@@ -34,12 +34,12 @@ def earlier_events(space: Space, study: Study, source: str, seed: int) -> list[E
             f"({', '.join(sorted(names))}). Give a study over the same names."
         )
     ranked = sorted(
-        (trial for trial in study.trials.values() if trial.values and trial.outcome not in FINAL - {Outcome.COMPLETED}),
+        study.usable(),
         key=lambda trial: (trial.images, trial.values[trial.images], -trial.number),
         reverse=True,
     )
     quality = {trial.number: 1.0 - rank / max(len(ranked) - 1, 1) for rank, trial in enumerate(ranked)}
-    untrainable = [trial for trial in study.trials.values() if trial.outcome in FINAL - {Outcome.COMPLETED}]
+    untrainable = [trial for trial in study.trials.values() if trial.ended_badly]
     taken = _spread(ranked) + untrainable[-MAX_EARLIER_TRIALS:]
     return [_event(space, trial, source, seed, quality.get(trial.number)) for trial in taken]
 

@@ -12,7 +12,6 @@ from hpsearch.report.facts import SearchedParameter
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, axis, hover, ramp
 from hpsearch.report.page.trial_marks import points, rung_label
-from hpsearch.report.summary import usable
 from hpsearch.search.types import TrialState
 
 JITTER = 0.22
@@ -27,7 +26,7 @@ def effect_figures(content: PageContent) -> list[Figure]:
 
 
 def _effect(content: PageContent, parameter: SearchedParameter, index: int) -> Figure:
-    having = [trial for trial in usable(content.study.trials) if parameter.name in trial.params]
+    having = [trial for trial in content.study.usable() if parameter.name in trial.params]
     x = dict(zip((trial.number for trial in having), _positions(parameter, having), strict=True))
     traces = [
         points(

@@ -7,8 +7,7 @@ from typing import Any
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, Trace, axis, ramp
 from hpsearch.report.page.trial_marks import points, rung_label
-from hpsearch.report.summary import UNUSABLE
-from hpsearch.search.types import TrialState
+from hpsearch.search.types import UNUSABLE, TrialState
 
 
 def history_figure(content: PageContent) -> Figure:
@@ -19,7 +18,7 @@ def history_figure(content: PageContent) -> Figure:
     places = {
         trial.number: ([trial.number], [trial.value if trial.values else floor])
         for trial in trials
-        if trial.values or trial.outcome in UNUSABLE
+        if trial.values or trial.ended_badly
     }
     return Figure(
         name="history",
@@ -37,7 +36,7 @@ def history_figure(content: PageContent) -> Figure:
 def _scored(content: PageContent, scored: list[TrialState]) -> list[Trace]:
     traces = []
     for number, _ in enumerate(content.rungs, start=1):
-        here = [trial for trial in scored if content.rung_number(trial) == number and trial.outcome not in UNUSABLE]
+        here = [trial for trial in scored if content.rung_number(trial) == number and not trial.ended_badly]
         if here:
             here.sort(key=lambda trial: trial.origin == "start")  # the legend shows the first one's symbol
             symbols = ["diamond" if trial.origin == "start" else "circle" for trial in here]

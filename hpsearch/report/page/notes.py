@@ -7,7 +7,8 @@ from datetime import datetime
 
 from hpsearch.report.page.configuration import searched_settings
 from hpsearch.report.page.content import PageContent
-from hpsearch.report.summary import UNUSABLE, correlation_warning, usable
+from hpsearch.report.summary import correlation_warning
+from hpsearch.search.types import UNUSABLE
 
 
 def honest_notes(content: PageContent) -> list[str]:
@@ -23,7 +24,7 @@ def _about_the_run(content: PageContent) -> Iterator[str]:
         yield f"This run was interrupted; its last event is of {last:%-d %B, %H:%M}. Its command with its --name continues it."
     best = content.best
     if best is not None and best.images < content.study.top:
-        full = sum(content.study.top in trial.values for trial in usable(content.study.trials))
+        full = sum(content.study.top in trial.values for trial in content.study.usable())
         so_many = "Only 1 usable trial has" if full == 1 else f"{full or 'No'} usable trials have"
         yield (
             f"{so_many} reached the full budget of {content.study.top:,} images; the best one was compared at {best.images:,}."

@@ -14,7 +14,6 @@ from hpsearch.report.facts import SearchedParameter
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, Trace, axis, hover, opacity, ramp
 from hpsearch.report.page.trial_marks import BEST_WIDTH, marked, rung_label
-from hpsearch.report.summary import usable
 from hpsearch.search.types import TrialState
 
 ABSENT = -0.16
@@ -27,7 +26,7 @@ AXIS_PX = 104
 def parallel_figure(content: PageContent) -> Figure | None:
     """Every trial as a line through all its parameters to the objective; None with fewer than two parameters."""
     parameters = list(content.searched.values())
-    trials = sorted(usable(content.study.trials), key=lambda trial: (trial.images, trial.value))
+    trials = sorted(content.study.usable(), key=lambda trial: (trial.images, trial.value))
     if len(parameters) < 2 or not trials:
         return None
     value_range = _value_range(trials)

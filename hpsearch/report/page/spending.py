@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, axis, hover
 from hpsearch.report.page.trial_marks import STATES
-from hpsearch.report.summary import UNUSABLE, state_of
+from hpsearch.report.summary import state_of
 from hpsearch.search.fold import Study
 from hpsearch.search.types import TrialState
 
@@ -32,7 +32,7 @@ def seconds_by_use(study: Study) -> dict[str, float]:
     """Training seconds of all slots by what came of them: a state of trials that may still be chosen, or `in vain`."""
     seconds: dict[str, float] = defaultdict(float)
     for trial in study.trials.values():
-        seconds[IN_VAIN if trial.outcome in UNUSABLE else state_of(trial)] += sum(trial.seconds.values())
+        seconds[IN_VAIN if trial.ended_badly else state_of(trial)] += sum(trial.seconds.values())
         seconds[IN_VAIN] += sum(trial.vain_seconds.values())
     return dict(seconds)
 
