@@ -33,3 +33,15 @@ def test_everything_that_is_copied_exists_and_is_sent_to_docker() -> None:
     assert {name for name in copied if not (ROOT / name).exists()} == set()
     sent = set(re.findall(r"^!(\S+)$", DOCKERFILE.with_name("Dockerfile.dockerignore").read_text(), re.MULTILINE))
     assert copied == sent
+
+
+def test_container_asks_for_gpus_and_finds_the_driver() -> None:
+    set_there = dict(re.findall(r"^(?:ENV +| +)(\w+)=(\S+)", TEXT, re.MULTILINE))
+    assert set_there["NVIDIA_VISIBLE_DEVICES"] == "all"
+    assert set_there["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
+    assert set_there["LD_LIBRARY_PATH"] == "/usr/local/nvidia/lib64"  # where GKE mounts it
+
+
+def test_there_is_a_compiler_for_triton() -> None:
+    (installed,) = re.findall(r"apt-get install(.*?)&&", TEXT, re.DOTALL)
+    assert {"gcc", "libc6-dev"} <= set(installed.split())
