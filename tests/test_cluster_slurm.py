@@ -1,6 +1,7 @@
 """The SLURM script with a SLURM of its own: exit codes pass, a Ray that does not start is noticed, the time limit requeues."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -45,6 +46,7 @@ class Slurm:
             file.chmod(file.stat().st_mode | stat.S_IXUSR)
         self.write("code", "0")
         self.write("seconds", "0")
+        self.environment = {"SLURM_GPUS_ON_NODE": "8"}
 
     def write(self, name: str, text: str = "") -> None:
         (self.folder / name).write_text(text)
@@ -54,7 +56,7 @@ class Slurm:
 
     def start(self) -> subprocess.Popen[str]:
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            **{name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "SLURM_"))},
             "HOME": str(self.folder / "home"),
             "HPSEARCH_BIN": str(self.folder / "bin"),
             "RAY_AUTH_TOKEN": "to be dropped",
@@ -62,6 +64,7 @@ class Slurm:
             "SLURM_JOB_ID": str(os.getpid()),
             "SLURM_JOB_NODELIST": "node[1-2]",
             "SLURM_JOB_NUM_NODES": "2",
+            **self.environment,
         }
         words = ["bash", str(SCRIPT), "--data", "two words", "--name", "study"]
         return subprocess.Popen(words, env=environment, cwd=self.folder, stderr=subprocess.PIPE, text=True)
@@ -84,9 +87,25 @@ def test_shellcheck_has_nothing_to_say() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_job_is_exclusive_comes_back_and_is_warned() -> None:
+def test_job_is_exclusive_with_all_memory_comes_back_and_is_warned() -> None:
     asked = {line.removeprefix("#SBATCH ") for line in SCRIPT.read_text().splitlines() if line.startswith("#SBATCH ")}
-    assert {"--ntasks-per-node=1", "--exclusive", "--requeue", "--signal=B:USR1@300"} <= asked
+    assert {"--ntasks-per-node=1", "--exclusive", "--mem=0", "--requeue", "--signal=B:USR1@300"} <= asked
+
+
+def test_commands_ask_for_gpus_since_steps_get_no_others() -> None:
+    readme = (SCRIPT.parents[1] / "README.md").read_text()
+    commands = re.findall(r"sbatch --.*hpsearch\.sbatch", SCRIPT.read_text() + readme)
+    assert len(commands) == 2
+    assert all("--gpus-per-node=" in command for command in commands)
+
+
+def test_job_without_gpus_is_told_so_and_runs(slurm: Slurm) -> None:
+    assert slurm.run() == (0, "")
+    slurm.environment = {}
+    code, stderr = slurm.run()
+    assert code == 0
+    assert "asked for no GPUs, so trials train on CPUs" in stderr
+    assert "--gpus-per-node=N" in stderr
 
 
 @pytest.mark.parametrize("code", [0, 2, 3, 130])
