@@ -1,7 +1,9 @@
 """The files for `ray up` pass Ray's own validation, and say what Ray's defaults would get wrong."""
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,60 @@ def test_spot_workers_come_first_and_idle_ones_go(file: Path) -> None:
     assert all(node["min_workers"] == 0 for node in types.values())
     assert content["provider"]["cache_stopped_nodes"] is False
     assert content["idle_timeout_minutes"] <= 5
+
+
+FAKES = {
+    "sudo": '"$@"',
+    "mountpoint": '[ -e "mounted$2" ]',
+    "lsblk": "cat disks",
+    "mkfs.ext4": 'echo mkfs "$@" >>done.log; [ ! -e busy ]',
+    "mount": 'echo mount "$@" >>done.log',
+}
+
+
+class Machine:
+    """An EC2 machine, as far as the command that finds a place for its caches can tell."""
+
+    def __init__(self, folder: Path, *, disks: str = "", mounted: tuple[str, ...] = (), busy: bool = False) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        (folder / "disks").write_text(disks)
+        for path in mounted:
+            (folder / "mounted" / path).mkdir(parents=True)
+        if busy:
+            (folder / "busy").touch()
+        for name, body in FAKES.items():
+            write_program(folder / "bin" / name, body)
+
+    def find_cache_disk(self) -> list[str]:
+        """What it did, once the command has ended without an error, as Ray asks of each."""
+        (command,) = (line for line in read(FOLDER / "aws.yaml")["initialization_commands"] if "lsblk" in line)
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        subprocess.run(["bash", "-c", command], cwd=self.folder, env={"PATH": path}, check=True)
+        log = self.folder / "done.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+
+def write_program(file: Path, body: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/bash\n{body}\n")
+    file.chmod(0o755)
+
+
+EBS, NVME = "/dev/nvme0n1 Amazon Elastic Block Store\n", "/dev/nvme1n1 Amazon EC2 NVMe Instance Storage\n"
+
+
+def test_volume_that_a_deep_learning_image_has_made_is_used_as_it_is(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, disks=EBS + NVME, mounted=("opt/dlami/nvme",), busy=True)
+    assert machine.find_cache_disk() == ["mount --bind /opt/dlami/nvme /mnt/local"]
+
+
+def test_bare_disk_is_formatted_and_mounted_once(tmp_path: Path) -> None:
+    done = ["mkfs -q -F /dev/nvme1n1", "mount /dev/nvme1n1 /mnt/local"]
+    assert Machine(tmp_path / "new", disks=EBS + NVME).find_cache_disk() == done
+    assert Machine(tmp_path / "again", disks=EBS + NVME, mounted=("mnt/local",)).find_cache_disk() == []
+
+
+def test_machine_without_a_disk_of_its_own_or_with_a_busy_one_stays(tmp_path: Path) -> None:
+    assert Machine(tmp_path / "head", disks=EBS).find_cache_disk() == []
+    assert Machine(tmp_path / "busy", disks=EBS + NVME, busy=True).find_cache_disk() == ["mkfs -q -F /dev/nvme1n1"]
