@@ -165,3 +165,12 @@ def test_bare_disk_is_formatted_and_mounted_once(tmp_path: Path) -> None:
 def test_machine_without_a_disk_of_its_own_or_with_a_busy_one_stays(tmp_path: Path) -> None:
     assert Machine(tmp_path / "head", disks=EBS).find_cache_disk() == []
     assert Machine(tmp_path / "busy", disks=EBS + NVME, busy=True).find_cache_disk() == ["mkfs -q -F /dev/nvme1n1"]
+
+
+@pytest.mark.parametrize("role", ["head", "worker"])
+def test_submitted_commands_find_the_python_of_machines_of_your_own(role: str, tmp_path: Path) -> None:
+    write_program(tmp_path / ".venv" / "bin" / "python", "")
+    write_program(tmp_path / ".venv" / "bin" / "ray", f"command -v python >{tmp_path / 'found'}")
+    start = read(FOLDER / "onprem.yaml")[f"{role}_start_ray_commands"][-1].replace("/shared/hpsearch", str(tmp_path))
+    subprocess.run(["bash", "-c", start], check=True)
+    assert (tmp_path / "found").read_text().strip() == str(tmp_path / ".venv" / "bin" / "python")
