@@ -134,6 +134,23 @@ def test_pods_fit_the_second_autoscaler_and_run_without_root(content: dict[str, 
         assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
+def commands() -> dict[str, list[str]]:
+    """Options of every command that runs on these clusters, by the kind of cluster."""
+    (submitted,) = re.findall(r"^ray job submit .*$", (FOLDER.parent / "README.md").read_text(), re.MULTILINE)
+    found = {"RayJob": read("rayjob.yaml")["spec"]["entrypoint"], "RayCluster": submitted}
+    return {kind: shlex.split(line.partition("hpsearch.run ")[2]) for kind, line in found.items()}
+
+
+def test_every_pod_mounts_what_the_command_names(content: dict[str, Any]) -> None:
+    cluster, options = cluster_of(content), parser().parse_args(commands()[content["kind"]])
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        claims = {volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume}
+        mounts = [mount for container in pod["containers"] for mount in container["volumeMounts"] if mount["name"] in claims]
+        for path in (options.out, options.data):
+            assert any(Path(path).is_relative_to(mount["mountPath"]) for mount in mounts), f"{path} is not shared"
+
+
 def test_job_runs_a_command_that_hpsearch_takes_and_cleans_up() -> None:
     job = read("rayjob.yaml")
     assert len(job["metadata"]["name"]) <= 47
@@ -142,9 +159,5 @@ def test_job_runs_a_command_that_hpsearch_takes_and_cleans_up() -> None:
     options = parser().parse_args(words[3:])
     assert options.address == "auto"
     assert options.name
-    mounts = {
-        mount["mountPath"] for mount in cluster_of(job)["headGroupSpec"]["template"]["spec"]["containers"][0]["volumeMounts"]
-    }
-    assert options.out in mounts
     assert job["spec"]["shutdownAfterJobFinishes"]
     assert job["spec"]["backoffLimit"] > 0
