@@ -134,6 +134,16 @@ def test_pods_fit_the_second_autoscaler_and_run_without_root(content: dict[str, 
         assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
+def test_every_pod_has_disk_of_its_own_where_the_image_keeps_its_caches(content: dict[str, Any]) -> None:
+    (cache_dir,) = re.findall(r"XDG_CACHE_HOME=(\S+)", (ROOT / "cluster" / "docker" / "Dockerfile").read_text())
+    cluster = cluster_of(content)
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        (container,) = group["template"]["spec"]["containers"]
+        (volume,) = (mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == cache_dir)
+        assert {"name": volume, "emptyDir": {}} in group["template"]["spec"]["volumes"]
+        assert "ephemeral-storage" in container["resources"]["requests"]
+
+
 def commands() -> dict[str, list[str]]:
     """Options of every command that runs on these clusters, by the kind of cluster."""
     (submitted,) = re.findall(r"^ray job submit .*$", (FOLDER.parent / "README.md").read_text(), re.MULTILINE)
