@@ -64,7 +64,7 @@ def test_images_that_a_node_cannot_read_are_counted_and_the_first_is_named(folde
 
 
 def test_cache_directory_is_made_and_its_free_disk_told(folder: Path) -> None:
-    probe = ask(folder, NodeNeeds(cache_dir=str(folder / "cache"), cache_bytes_by_px={64: 1}))
+    probe = ask(folder, NodeNeeds(cache_dir=str(folder / "cache"), cache_bytes={"64px-a-": 1}))
     assert probe.complaints == ()
     assert probe.cache.endswith("GiB free")
     assert list((folder / "cache").iterdir()) == []
@@ -76,11 +76,18 @@ def test_cache_directory_that_cannot_be_written_is_told(folder: Path) -> None:
     assert "cannot be written" in probe.complaints[0]
 
 
+def make_cache(directory: Path) -> None:
+    directory.mkdir(parents=True)
+    (directory / "index.json").touch()
+
+
 def test_disk_must_hold_the_caches_that_are_not_there_yet(folder: Path) -> None:
-    needs = NodeNeeds(cache_dir=str(folder / "cache"), cache_bytes_by_px={64: 2**60, 128: 1})
-    assert "decoded images take" in ask(folder, needs).complaints[0]
-    (folder / "cache" / "64px-1-2").mkdir(parents=True)
-    (folder / "cache" / "64px-1-2" / "index.json").touch()
+    needs = NodeNeeds(cache_dir=str(folder / "cache"), cache_bytes={"64px-a-": 2**60, "128px-a-": 1})
+    make_cache(folder / "cache" / "64px-b-2")  # of other images
+    (complaint,) = ask(folder, needs).complaints
+    assert "decoded images take" in complaint
+    assert "(64px, 128px)" in complaint
+    make_cache(folder / "cache" / "64px-a-2")
     assert ask(folder, needs).complaints == ()
 
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -54,8 +54,9 @@ class NodeNeeds:
     """Some of the images, by the paths that all nodes shall find them at."""
     cache_dir: str = ""
     """Parent of the node's caches of decoded images; empty: none is needed."""
-    cache_bytes_by_px: Mapping[int, int] | None = None
-    """Side at which images are stored → disk that this cache takes where it is not there yet."""
+    cache_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Start of a cache's name, `<px>px-<files>-` → disk that it takes where it is not there yet. The rest of the name follows
+    from the times of the files, which may differ between nodes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,14 +159,18 @@ def _try_cache(needs: NodeNeeds, complaints: list[str]) -> str:
             f"the cache directory {directory} cannot be written ({error.strerror}). Give --set data.cache_dir=DIR."
         )
         return "not writable"
-    there = {int(cache.name.partition("px-")[0]) for cache in directory.glob("[0-9]*px-*") if (cache / "index.json").is_file()}
-    missing = {px: size for px, size in (needs.cache_bytes_by_px or {}).items() if px not in there}
+    missing = {name: size for name, size in needs.cache_bytes.items() if not _holds_cache(directory, name)}
     if sum(missing.values()) > free:
         complaints.append(
             f"{directory} has {_gib(free)} free, and decoded images take {_gib(sum(missing.values()))} "
-            f"({', '.join(map(str, missing))} px). Free some, or give a larger disk with --set data.cache_dir=DIR."
+            f"({', '.join(name.partition('-')[0] for name in missing)}). "
+            "Free some, or give a larger disk with --set data.cache_dir=DIR."
         )
     return f"{_gib(free)} free"
+
+
+def _holds_cache(directory: Path, name: str) -> bool:
+    return any((cache / "index.json").is_file() for cache in directory.glob(f"{name}*"))
 
 
 def _count_gpus(num_gpus: int, complaints: list[str]) -> str:

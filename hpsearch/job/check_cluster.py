@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from hpsearch.data.cache_files import estimated_bytes
+from hpsearch.data.cache import address, estimated_bytes
+from hpsearch.data.decode import RESIZE_RULE
 from hpsearch.data.remote import ON_DRIVER, copy_of, is_remote
 from hpsearch.execute.arrivals import Arrivals
 from hpsearch.execute.connect import alive
@@ -14,6 +16,7 @@ from hpsearch.execute.shipping import Shipment
 from hpsearch.job.inputs import cache_directory
 
 if TYPE_CHECKING:
+    from hpsearch.data.dataset import Dataset
     from hpsearch.execute.nodes import Nodes
     from hpsearch.job.inputs import Inputs
     from hpsearch.job.place import Place
@@ -28,11 +31,10 @@ def check_cluster(inputs: Inputs, place: Place, nodes: Nodes, display: Display) 
         ClusterError: a node cannot train, or versions differ.
     """
     dataset, config = inputs.dataset, inputs.config
-    paths = (*dataset.train.paths, *dataset.val.paths)
     needs = NodeNeeds(
-        images=() if is_remote(dataset.source) else some_of(paths),
+        images=() if is_remote(dataset.source) else some_of(dataset.cache_order.paths),
         cache_dir=str(cache_directory(config.data)),
-        cache_bytes_by_px={px: estimated_bytes(len(paths), px) for px in inputs.stored_px_by_size().values()},
+        cache_bytes=_cache_bytes(dataset, inputs.stored_px_by_size().values()),
     )
     welcome = [node["NodeID"] for node in alive()]
     probes = check_nodes(place.layout.root, needs, place.files)
@@ -40,6 +42,12 @@ def check_cluster(inputs: Inputs, place: Place, nodes: Nodes, display: Display) 
         display.event(line)
     shipment = _ship(inputs, display) if config.address and dataset.source.startswith(ON_DRIVER) else None
     nodes.check_arrivals(Arrivals(place.layout.root, needs, place.files, shipment), welcome)
+
+
+def _cache_bytes(dataset: Dataset, sides_px: Iterable[int]) -> dict[str, int]:
+    paths = dataset.cache_order.paths
+    files = address(paths, RESIZE_RULE).partition("-")[0]
+    return {f"{px}px-{files}-": estimated_bytes(len(paths), px) for px in sides_px}
 
 
 def _ship(inputs: Inputs, display: Display) -> Shipment:
