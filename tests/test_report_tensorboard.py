@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.context import RequestContext
@@ -11,6 +12,7 @@ from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment
 
 from hpsearch.errors import StorageError
 from hpsearch.layout import RunLayout
+from hpsearch.report.pictures import png
 from hpsearch.report.tensorboard import BEST_TAG, TensorBoardWriter
 from hpsearch.search.fold import Study, fold
 from hpsearch.search.types import Outcome, TrialState
@@ -223,3 +225,17 @@ def test_unwritable_directory_is_named(tmp_path: Path, study: Study) -> None:
     (tmp_path / "trials").write_text("a file where a directory should be")
     with pytest.raises(StorageError, match=r"trials/0.* cannot be written"):
         TensorBoardWriter(RunLayout(tmp_path), study).rung(make_trial(0, 0.6))
+
+
+def test_curves_go_on_for_a_tensorboard_that_has_seen_the_answers_of_the_trial(tmp_path: Path, study: Study) -> None:
+    layout, trial = RunLayout(tmp_path), make_trial(0, 0.6)
+    writer = TensorBoardWriter(layout, study)
+    writer.rung(trial)
+    writer.answered(0, 100, png(Image.new("RGB", (30, 20))), {"real": {"called real": 3, "called fake": 1}})
+    watching = read(layout.trials)
+    add_rung(trial, 300, 0.7)
+    writer.rung(trial)
+    watching.Reload()
+    assert scalars(watching, "0", "val/auc") == [(100, 0.6), (300, 0.7)]
+    assert "val/roc" in watching.Runs()["0"]["tensors"]
+    assert len(list(layout.trial(0).glob("*.tfevents.*"))) == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -73,7 +73,7 @@ class TensorBoardWriter:
         self._rung(self._study, trial, time.time())
 
     def _rung(self, study: Study, trial: TrialState, at: float) -> None:
-        self._events(trial).add(trial, at)
+        self._events(trial.number).add(trial, at)
         self._study_events.add(study, trial, at)
 
     def ended(self, trial: TrialState, at: float | None = None) -> None:
@@ -83,7 +83,7 @@ class TensorBoardWriter:
             StorageError: its directory cannot be written.
         """
         if trial.outcome in FINAL:
-            self._events(trial).end(trial, at or time.time())
+            self._events(trial.number).end(trial, at or time.time())
 
     def finished(self, study: Study) -> None:
         """Writes of the trials that wait at the search's end that they did well; taken back where one goes on after all.
@@ -93,7 +93,7 @@ class TensorBoardWriter:
         """
         for trial in study.trials.values():
             if trial.values and trial.outcome is Outcome.PAUSED:
-                self._events(trial).wait(trial, study.last_at or time.time())
+                self._events(trial.number).wait(trial, study.last_at or time.time())
 
     def retrained(self, trial: TrialState) -> None:
         """Writes the retraining of `trial`'s configuration as a run of its own beside the trials.
@@ -128,14 +128,13 @@ class TensorBoardWriter:
         Raises:
             StorageError: its directory cannot be written.
         """
-        directory = EventDirectory(self._layout.trial(trial))
-        directory.append([(images, summary) for summary in _answers(roc_png, confusion)], time.time())
+        self._events(trial).show(images, _answers(roc_png, confusion), time.time())
 
-    def _events(self, trial: TrialState) -> _TrialEvents:
-        if trial.number not in self._trials:
-            directory = EventDirectory(self._layout.trial(trial.number))
-            self._trials[trial.number] = _TrialEvents(directory, self._objective, self._parameters)
-        return self._trials[trial.number]
+    def _events(self, trial: int) -> _TrialEvents:
+        if trial not in self._trials:
+            directory = EventDirectory(self._layout.trial(trial))
+            self._trials[trial] = _TrialEvents(directory, self._objective, self._parameters)
+        return self._trials[trial]
 
 
 def _answers(roc_png: bytes, confusion: Mapping[str, Mapping[str, int]]) -> list[Summary]:
@@ -179,6 +178,10 @@ class _TrialEvents:
             message = [(trial.images, text("trial/message", trial.message))] if trial.message else []
             self._directory.append([(trial.images, session_end(good, at)), *message], at)
             done.add(trial.images)
+
+    # Into the file of the curves: TensorBoard reads on in the newest file of a run and never in one before it.
+    def show(self, images: int, summaries: Sequence[Summary], at: float) -> None:
+        self._directory.append([(images, summary) for summary in summaries], at)
 
     def wait(self, trial: TrialState, at: float) -> None:
         done = self._steps(metadata.SESSION_END_INFO_TAG)
