@@ -101,7 +101,8 @@ def test_a_second_driver_is_refused_with_the_name_of_the_first_and_readers_are_n
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         with pytest.raises(
-            StorageError, match=rf"another driver holds this study: process {process.pid} on .*hpsearch\.status"
+            StorageError,
+            match=rf"another driver holds this study: process {process.pid} on .*hpsearch\.status.*remove .*\.jsonl\.lock",
         ):
             Journal(path)
         assert names(path) == ["a"]

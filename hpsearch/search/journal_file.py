@@ -65,7 +65,8 @@ class FileStore:
             os.close(lock_fd)
             raise StorageError(
                 f"{self._path}: another driver holds this study: {holder}. Wait until it ends, or stop it; "
-                f"to look on, use `python -m hpsearch.status`."
+                f"to look on, use `python -m hpsearch.status`. If that machine is gone for good, its lock may stay (NFSv3): "
+                f"remove {self._lock_path}."
             ) from error
         os.ftruncate(lock_fd, 0)
         os.write(lock_fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
