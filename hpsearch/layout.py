@@ -280,6 +280,8 @@ class Result(TypedDict):
     """AUC of the validation images of each group that is large enough, the worst first."""
     views: NotRequired[str]
     """Views that the exported model averages."""
+    final: NotRequired[dict[str, str | int]]
+    """What was asked of the finals that this tells of: `finalists`, `repeats`, `members`, `views`, `train_on`."""
     retrain: NotRequired[list[RetrainRung]]
     """The retraining's evaluations, by images seen."""
     images_trained: int
@@ -287,6 +289,6 @@ class Result(TypedDict):
     seconds: dict[str, float]
     """Wall seconds by phase, over restarts."""
     gpu_hours: float
-    """GPU share × wall time of all stretches and of the retraining."""
+    """GPU share × wall time of all stretches, whatever came of them, of retraining and of judging."""
     files: dict[str, str]
     """Artefact → path relative to the run directory."""

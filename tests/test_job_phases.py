@@ -9,7 +9,6 @@ import pytest
 
 from hpsearch import status
 from hpsearch.config import BudgetConfig, DataConfig, RunConfig
-from hpsearch.data.dataset import Template
 from hpsearch.errors import EXIT_DONE, InputError
 from hpsearch.execute.session import Ending
 from hpsearch.job.check_template import check_template
@@ -41,16 +40,13 @@ class WithUnreadable(Run):
 
 
 class AfterItsFinals(Run):
-    """A run that was interrupted when only predicting and describing were left."""
+    """A run that was interrupted when only describing was left."""
 
     was_on_ray = False
 
     def _on_ray(self) -> Ending:
         self.was_on_ray = True
         return Ending.FINISHED
-
-    def _submit(self, template: Template) -> None:
-        """Nothing: there is no model."""
 
 
 @pytest.fixture
@@ -126,9 +122,11 @@ def test_few_images_of_a_large_template_are_tried_from_its_first_to_its_last(inp
     ],
 )
 def test_ray_is_not_started_where_the_finals_are_done_and_the_time_is_used_up(
-    inputs: Inputs, monkeypatch: pytest.MonkeyPatch, budget: BudgetConfig, needs_ray: bool
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: BudgetConfig, needs_ray: bool
 ) -> None:
     monkeypatch.setattr("hpsearch.job.record.Record.has_finals", lambda record: True)
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "submission.csv").touch()
     run = start(AfterItsFinals, dataclasses.replace(inputs, config=dataclasses.replace(inputs.config, budget=budget)))
     assert isinstance(run, AfterItsFinals)
     assert run.was_on_ray == needs_ray

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from hpsearch.config import BudgetConfig
-from hpsearch.errors import InputError
-from hpsearch.job.spending import FINISHING_SECONDS, RETRAIN_MARGIN, Spending, budget_use, read_budget
+from hpsearch.errors import ClusterError, InputError
+from hpsearch.job.spending import FINISHING_SECONDS, RETRAIN_MARGIN, Spending, budget_use, check_gpu_hours, read_budget
 from hpsearch.layout import RunLayout
 from hpsearch.report.summary import gpu_hours
 from hpsearch.search.engine import Engine
@@ -121,7 +121,7 @@ def test_what_is_reserved_holds_all_trainings_of_the_finals_once_the_pieces_in_f
         clock.now += 1.0
     clock.now += 2 / 3 * each
     assert spent.num_trainings(engine.study) >= 15
-    assert spent.may_start(engine.study)
+    assert spent.may_start(engine.study, 0)
 
 
 def test_no_more_gpu_hours_are_reserved_than_the_finals_can_use() -> None:
@@ -154,9 +154,9 @@ def test_fresh_trainings_follow_from_the_reserve_in_time() -> None:
     assert spending(clock, budget, slots=4).num_trainings(engine.study) == 4 * allowed
     clock.now = 600.0 - 100.0 - FINISHING_SECONDS - each
     assert spending(clock, budget).num_trainings(engine.study) == 1
-    assert spending(clock, budget).may_start(engine.study)
+    assert spending(clock, budget).may_start(engine.study, 0)
     clock.now += 1.0
-    assert not spending(clock, budget).may_start(engine.study)
+    assert not spending(clock, budget).may_start(engine.study, 0)
 
 
 def test_fresh_trainings_follow_from_the_reserve_in_gpu_hours() -> None:
@@ -164,6 +164,24 @@ def test_fresh_trainings_follow_from_the_reserve_in_gpu_hours() -> None:
     each_hours = RETRAIN_MARGIN * 3000 / 100 * 0.5 / 3600
     budget = BudgetConfig(gpu_hours=2.0)
     assert spending(Clock(), budget).num_trainings(engine.study) == int(0.25 * 2.0 / each_hours)
+
+
+def test_a_training_starts_only_where_those_under_way_leave_gpu_hours_for_it() -> None:
+    engine = engine_with_one_rung(images_per_second=100.0, gpus=0.5)
+    used, each = 0.5, RETRAIN_MARGIN * 3000 / 100 * 0.5 / 3600
+    spent = spending(Clock(), BudgetConfig(gpu_hours=used + 2.5 * each))
+    assert [spent.may_start(engine.study, num_running) for num_running in (0, 1, 2)] == [True, True, False]
+
+
+def test_gpu_hours_alone_are_refused_where_no_gpu_is_used() -> None:
+    said: list[str] = []
+    check_gpu_hours(BudgetConfig(gpu_hours=2), 0.25, said.append)
+    check_gpu_hours(BudgetConfig(minutes=2), 0, said.append)
+    assert said == []
+    check_gpu_hours(BudgetConfig(gpu_hours=2, minutes=5), 0, said.append)
+    assert said == ["--gpu-hours 2 limits nothing: trials get no GPU here"]
+    with pytest.raises(ClusterError, match=r"--gpu-hours 2 is the only limit.*Give --minutes or --trials"):
+        check_gpu_hours(BudgetConfig(gpu_hours=2), 0, said.append)
 
 
 def test_without_a_limit_in_time_they_are_a_share_of_the_images() -> None:
@@ -178,5 +196,5 @@ def test_judging_many_images_needs_a_larger_reserve() -> None:
     many = spending(clock, BudgetConfig(minutes=10))
     many.images_to_judge = 30_000
     clock.now = 600.0 - 100.0 - 80.0
-    assert few.may_start(engine.study)
-    assert not many.may_start(engine.study)
+    assert few.may_start(engine.study, 0)
+    assert not many.may_start(engine.study, 0)

@@ -366,6 +366,29 @@ def test_best_leaves_out_what_cannot_be_retrained() -> None:
     assert best.number == 1
 
 
+def test_pieces_that_come_to_nothing_count_by_the_gpu_share_of_their_time() -> None:
+    seconds = iter([0.0, 0.0, 10.0, 25.0])
+    events = opened()._journal.events
+    study = fold(events)
+    for event in (
+        {"event": "resources", "gpus": 0.5},
+        {"event": "suggested", "trial": 0, "params": {}, "origin": "start"},
+        {"event": "started", "trial": 0, "slot": 0, "from_images": 0, "to_images": 10},
+        {"event": "stopped", "trial": 0, "reason": "lost", "message": ""},
+    ):
+        study.apply({**event, "at": 0.0, "ran": next(seconds)})
+    assert study.gpu_seconds == 0.5 * (25.0 - 10.0)
+
+
+def test_the_gpu_share_is_journaled_where_it_changes() -> None:
+    engine = opened()
+    for gpus in (0.0, 0.5, 0.5, 1.0):
+        engine.resources(gpus)
+    told = [event["gpus"] for event in engine._journal.events if event["event"] == "resources"]
+    assert told == [0.5, 1.0]
+    assert fold(engine._journal.events).gpus_per_trial == 1.0
+
+
 def test_phases_add_up_over_runs() -> None:
     engine = opened()
     engine.phase("search", 2.0, gpu_seconds=1.0)

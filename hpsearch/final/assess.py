@@ -128,12 +128,15 @@ def views_tried(num_members: int) -> tuple[str, ...]:
     return ALL_VIEWS if num_members == 1 else SINGLE_VIEWS["flip"]
 
 
-def num_judged(num_val: int, num_holdout: int, device: str, num_members: int, views: TestViews) -> int:
-    """Images that the networks of a model of up to `num_members` see in `assess` at most, views and degradations counted."""
+def num_judged(num_val: int, num_holdout: int, num_answered: int, device: str, num_members: int, views: TestViews) -> int:
+    """Images that the networks of a model of up to `num_members` see at most, views and degradations counted.
+
+    They see those of validation and holdout in `assess`, and `num_answered` of a template afterwards.
+    """
     few = min(num_val, MAX_IMAGES[device])
     again = num_val if num_val > few else 0
     passes = max(count * len(views_tried(count) if views == "auto" else SINGLE_VIEWS[views]) for count in (1, num_members))
-    return passes * (few + again + num_holdout) + (1 + len(DEGRADATIONS)) * few
+    return passes * (few + again + num_holdout + num_answered) + (1 + len(DEGRADATIONS)) * few
 
 
 def drawn(images: LabelledImages, most: int) -> LabelledImages:

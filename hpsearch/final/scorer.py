@@ -117,17 +117,23 @@ class Scorer:
             num_workers: Threads that decode; None: one for each core.
             on_progress: Told how many of how many are done.
         """
-        workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
         probabilities_n = np.full(len(paths), UNKNOWN)
         unreadable: list[tuple[str, str]] = []
         num_done = 0
-        for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers, self._batch_size):
-            if rows:
-                probabilities_n[rows] = self.scored(pixels_bhwc)
+        for rows, probabilities_b, failed in self.answers(paths, num_workers=num_workers):
+            probabilities_n[rows] = probabilities_b
             unreadable += failed
             num_done += len(rows) + len(failed)
             on_progress(num_done, len(paths))
         return probabilities_n, unreadable
+
+    def answers(
+        self, paths: Sequence[str], *, num_workers: int | None = None
+    ) -> Iterator[tuple[list[int], NDArray[np.float64], list[tuple[str, str]]]]:
+        """The same by batches: rows of `paths`, their P(deepfake), and the files that could not be read, each with its reason."""
+        workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
+        for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers, self._batch_size):
+            yield rows, self.scored(pixels_bhwc) if rows else np.empty(0), failed
 
     def inputs_of(self, pixels_bhwc: Tensor) -> Tensor:
         """What the model sees of decoded images (uint8 RGB squares of `description.stored_px`): (b, c, h, w) in [0, 1]."""

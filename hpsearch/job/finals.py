@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from hpsearch.layout import MODEL_DESCRIPTION
 from hpsearch.search.types import TrialState
 from hpsearch.train.settings import settings_from, trial_seed
 
+RETRAINING = "retraining"
+"""Phase of the fresh trainings."""
 ENSEMBLE = "ensemble"
 """Directory below `retrain/` where the members' export as one model lies."""
 MIN_IMAGES_OF_WORKER = 8
@@ -88,10 +91,13 @@ class Finals:
     """The clock and the limits."""
     phase: Callable[[str, float], AbstractContextManager[None]]
     """Times a phase that uses so many GPUs."""
+    book: Callable[[str, float], None]
+    """Books GPU share × seconds to a phase."""
     nodes: Nodes
     """Which nodes were given notice."""
     _done: dict[Training, Retrained] = field(default_factory=dict)
-    _running: list[Training] = field(default_factory=list)
+    _running: dict[Training, float] = field(default_factory=dict)
+    """Trainings under way → when they began, in seconds of the monotonic clock."""
 
     def run(self, resources: TrialResources, whole: TrialResources) -> Final:
         """Confirms, judges and exports.
@@ -103,7 +109,7 @@ class Finals:
         Raises:
             NoUsableTrialError: no finalist could be trained again.
         """
-        with self.phase("retraining", resources.gpus * resources.slots if resources.gpus else 0.0):
+        with self.phase(RETRAINING, 0.0):
             confirmation = self._confirmed(resources, whole)
         members = self._members(confirmation)
         export = self._as_one([self._export(one) for one in members])
@@ -112,13 +118,14 @@ class Finals:
             assessment = call_on_worker(assess, job, resources=whole, on_progress=self._show_judging, nodes=self.nodes)
         on_all = False
         if self.inputs.config.final.train_on == "all":
-            with self.phase("training on all images", whole.gpus):
+            with self.phase("training on all images", whole.gpus * self._num_together(members[0])):
                 try:
                     export, on_all = self._trained_on_all(members[0], whole), True
                 except (DivergedError, InfeasibleError) as error:
                     self.display.event(f"training on all images failed, the model trained without them stays: {error}")
         note = val_note(assessment.views, len(members), trained_on_all=on_all)
         scores = split_result(assessment.labels_n, assessment.val_n, note=note)
+        self.files.remove(self.layout.submission)  # of another model
         description = publish_export(
             export.resolve(),
             self.layout.best,
@@ -172,17 +179,21 @@ class Finals:
 
         def next_call() -> Call[Training] | None:
             nonlocal num_started
-            training = finalists.next(self._running)
+            training = finalists.next(list(self._running))
             is_needed = not self._done and not self._running
-            if training is None or (not is_needed and (num_started >= affordable or not self.spending.may_start(self.study))):
+            is_affordable = num_started < affordable and self.spending.may_start(self.study, len(self._running))
+            if training is None or not (is_needed or is_affordable):
                 return None
             num_started += 1
-            self._running.append(training)
+            self._running[training] = time.monotonic()
             self.display.event(f"training trial {training.trial} again with fresh seed {training.repeat}")
             return Call(key=training, kwargs={"job": self._job(training)})
 
+        def ended(training: Training) -> None:
+            self.book(RETRAINING, resources.gpus * (time.monotonic() - self._running.pop(training)))
+
         def on_result(training: Training, retrained: Retrained) -> None:
-            self._running.remove(training)
+            ended(training)
             self._done[training] = retrained
             finalists.add(training, retrained.value)
             self.files.fetch_below(self.layout.training(training.trial, training.repeat))
@@ -193,20 +204,24 @@ class Finals:
             self.display.event(f"{named}: {retrained.value:.4f}{compared}; {retrained.start_weights}")
 
         def on_failure(training: Training, error: Exception) -> None:
-            self._running.remove(training)
+            ended(training)
             finalists.fail(training)
             failures.append(error)
             self.display.event(f"trial {training.trial}, fresh seed {training.repeat}, failed: {error}")
 
-        call_in_pool(
-            retrain,
-            next_call,
-            resources=resources,
-            on_result=on_result,
-            on_failure=on_failure,
-            on_progress=self._show_training,
-            nodes=self.nodes,
-        )
+        try:
+            call_in_pool(
+                retrain,
+                next_call,
+                resources=resources,
+                on_result=on_result,
+                on_failure=on_failure,
+                on_progress=self._show_training,
+                nodes=self.nodes,
+            )
+        finally:
+            for training in list(self._running):  # interrupted
+                ended(training)
         if not self._done:
             raise NoUsableTrialError(f"no finalist could be trained again: {failures[-1]}") from failures[-1]
 
@@ -254,13 +269,17 @@ class Finals:
             directory=str((self.layout.retrain / f"trial-{first.trial}-all").resolve()),
         )
         if finished(job) is None:
-            batch_size = settings_from(job.params).batch_size
-            workers = min(self.inputs.config.final.retrain_workers, batch_size // MIN_IMAGES_OF_WORKER)
+            workers = self._num_together(first)
             call = call_on_worker if workers <= 1 else functools.partial(call_on_group, num_workers=workers)
             show = functools.partial(self._show_training, None)
             call(retrain, {"job": job}, resources=whole, on_progress=show, nodes=self.nodes)
             self.files.fetch_below(Path(job.directory))
         return Path(job.directory) / EXPORT
+
+    def _num_together(self, training: Training) -> int:
+        """Workers that train the winner together on all images."""
+        batch_size = settings_from(self.study.trials[training.trial].params).batch_size
+        return max(1, min(self.inputs.config.final.retrain_workers, batch_size // MIN_IMAGES_OF_WORKER))
 
     def _job(self, training: Training) -> RetrainJob:
         config, params = self.inputs.config, self.study.trials[training.trial].params

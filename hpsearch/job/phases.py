@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch.config import identity
@@ -23,8 +24,6 @@ from hpsearch.execute.runner import MakeTrainingRunner, SearchJob
 from hpsearch.execute.search_loop import run_search
 from hpsearch.execute.session import Ending
 from hpsearch.final.assess import num_judged
-from hpsearch.final.scorer import Scorer
-from hpsearch.final.submission import write_submission
 from hpsearch.job.able import able_trials
 from hpsearch.job.check_cluster import check_cluster
 from hpsearch.job.check_template import check_template
@@ -35,8 +34,9 @@ from hpsearch.job.log_file import log_to
 from hpsearch.job.packing import packing_job
 from hpsearch.job.place import place_of
 from hpsearch.job.record import Record, write_config
-from hpsearch.job.spending import Spending, budget_use
+from hpsearch.job.spending import SMALL_TEMPLATE, Spending, budget_use, check_gpu_hours
 from hpsearch.job.start_weights import fetch_start_weights
+from hpsearch.job.submission import Submission
 from hpsearch.job.watch import Watch
 from hpsearch.judge.audit import audit
 from hpsearch.report.display import Display, DisplayMode
@@ -47,13 +47,10 @@ from hpsearch.search.study_log import StudyLog
 from hpsearch.search.types import EngineConfig
 
 if TYPE_CHECKING:
-    from hpsearch.data.dataset import Template
     from hpsearch.job.inputs import Inputs
     from hpsearch.search.types import TrialState
 
 log = logging.getLogger(__name__)
-NUM_NAMED = 3
-"""Unreadable images of the template that are named."""
 CORE_EFFICIENCY = 0.7
 """Share of a core's speed that each further core adds to a small network's training; seen with two cores at 64 px."""
 
@@ -84,6 +81,14 @@ class Run:
             self.engine = self._open_engine(journal)
             self.record = Record(self.layout, self.inputs, self.engine)
             self.record.begun()
+            self.submission = Submission(
+                inputs=self.inputs,
+                layout=self.layout,
+                record=self.record,
+                display=self.display,
+                files=self.place.files,
+                nodes=self.nodes,
+            )
             self.tensorboard = TensorBoardWriter(self.layout, self.engine.study)
             self.tensorboard.replay(journal.events)
             with self.display:
@@ -126,9 +131,9 @@ class Run:
             ending = self._on_ray()
             if ending is Ending.INTERRUPTED:
                 return EXIT_INTERRUPTED
-        if self.inputs.dataset.template is not None:
+        if self.submission.is_missing:
             with self._phase("predicting"):
-                self._submit(self.inputs.dataset.template)
+                self.submission.make_here()
         with self._phase("describing the model"):
             complete_export(self.layout, self.inputs.dataset, self.display, self.tensorboard)
         return EXIT_DONE
@@ -156,13 +161,24 @@ class Run:
                         self._audit()
                 shares = with_packing(self.config.resources, nodes, lambda: packing_job(self.inputs), self.layout.packing)
                 resources = plan_resources(shares, nodes)
+                check_gpu_hours(self.config.budget, resources.gpus, self.display.event)
                 whole = whole_machine(resources, nodes)
                 self.spending = self._clock(resources, whole)
+                self.engine.resources(resources.gpus)
                 with self._phase("searching"):
                     ending = self._search(resources)
-            if ending is not Ending.INTERRUPTED and not self.record.has_finals():
-                self._finals(resources, whole)
+                if ending is not Ending.INTERRUPTED and not self.record.has_finals():
+                    self._finals(self._with_slots_now(resources), whole)
+                if ending is not Ending.INTERRUPTED and self.config.address and self.submission.is_missing:
+                    resources = self._with_slots_now(resources)
+                    with self._phase("predicting", resources.gpus * self.submission.num_parts(resources)):
+                        self.submission.make_on_workers(resources)
         return ending
+
+    def _with_slots_now(self, resources: TrialResources) -> TrialResources:
+        """With as many trainings at a time as the nodes hold that have joined since."""
+        self.spending.slots = max(1, resources.slots_on(self.nodes.usable()))
+        return replace(resources, slots=self.spending.slots)
 
     def _check_nodes(self) -> None:
         """Every node before anything is read or trained, so that what is missing ends the run in seconds."""
@@ -179,6 +195,10 @@ class Run:
             seconds = time.monotonic() - began
             self.engine.phase(name, seconds, gpus * seconds)
             self.place.files.send_below(self.layout.root)
+
+    def _book(self, phase: str, gpu_seconds: float) -> None:
+        if gpu_seconds:
+            self.engine.phase(phase, 0.0, gpu_seconds)
 
     def _fill_cache(self) -> None:
         """Decodes the images at the size that the first trials need; other sizes follow on the worker that needs them."""
@@ -212,12 +232,16 @@ class Run:
             began=self.began,
             max_trainings=self.config.final.finalists * self.config.final.repeats,
             slots=resources.slots,
-            images_to_judge=self._images_to_judge("cuda" if resources.gpus else "cpu"),
+            images_to_judge=self._images_to_judge(resources),
         )
 
-    def _images_to_judge(self, device: str) -> int:
-        val, holdout, final = self.inputs.dataset.val, self.inputs.dataset.holdout or (), self.config.final
-        return num_judged(len(val), len(holdout), device, final.members, final.views)
+    def _images_to_judge(self, resources: TrialResources) -> int:
+        dataset, final = self.inputs.dataset, self.config.final
+        answered = max(0, len(dataset.template or ()) - SMALL_TEMPLATE)
+        if self.config.address:
+            answered //= resources.slots
+        device = "cuda" if resources.gpus else "cpu"
+        return num_judged(len(dataset.val), len(dataset.holdout or ()), answered, device, final.members, final.views)
 
     def _search(self, resources: TrialResources) -> Ending:
         spending = self.spending
@@ -264,6 +288,7 @@ class Run:
             start_weights=self.start_weights,
             spending=self.spending,
             phase=self._phase,
+            book=self._book,
             nodes=self.nodes,
         )
         final = finals.run(resources, whole)
@@ -295,15 +320,3 @@ class Run:
             start_weights=self.start_weights,
             plugins=self.config.plugins,
         )
-
-    def _submit(self, template: Template) -> None:
-        scorer = Scorer.load(self.layout.best)
-        probabilities_n, unreadable = scorer.probabilities(
-            template.paths, on_progress=lambda done, total: self.display.progress(done, total, "scoring the template")
-        )
-        if unreadable:
-            named = "; ".join(f"{path}: {reason}" for path, reason in unreadable[:NUM_NAMED])
-            what = f"{len(unreadable):,} of {len(template):,} images of the template"
-            self.display.event(f"{what} cannot be read and are scored 0.5: {named}")
-        write_submission(self.layout.submission, template.names, probabilities_n)
-        self.record.predicted(probabilities_n)

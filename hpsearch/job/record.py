@@ -25,8 +25,10 @@ from hpsearch.report.tables import Predictions, write_predictions, write_trials
 
 NOTHING_CHOSEN = "neither weights nor configuration were chosen on these images"
 """Note beside the scores of a holdout."""
-FINAL_KEYS = ("confirmation", "holdout", "robustness", "calibration", "prior_shift", "groups", "views", "retrain")
+FINAL_KEYS = ("confirmation", "holdout", "robustness", "calibration", "prior_shift", "groups", "views", "final", "retrain")
 """What the finals say, beside `best` and `val`."""
+ASKED_OF_FINALS = ("finalists", "repeats", "members", "views", "train_on")
+"""Settings of `FinalConfig` that finals of before may not have followed."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,14 +111,19 @@ class Record:
                 say(f"audit: {one.severity}: {one.text}")
 
     def has_finals(self) -> bool:
-        """Whether the export, its scores and its answers are those of the study as it stands."""
-        confirmation = self._final.get("confirmation") if self._final else None
+        """Whether the export, its scores and its answers are those of the study as it stands, and of what is asked now."""
+        if self._final is None or self._final.get("final", self._asked()) != self._asked():
+            return False
+        confirmation = self._final.get("confirmation")
         files = (self._layout.best / MODEL_DESCRIPTION, self._layout.val_predictions)
         if confirmation is None or not all(file.is_file() for file in files):
             return False
         known = [one["trial"] for one in confirmation["finalists"]]
         able = [trial.number for trial in self._engine.study.ranking()] or known
         return known == able[: len(known)]
+
+    def _asked(self) -> dict[str, str | int]:
+        return {name: getattr(self._inputs.config.final, name) for name in ASKED_OF_FINALS}
 
     def finals(self, final: Final, unreadable: Sequence[tuple[str, str]]) -> None:
         """Keeps the winner's scores and answers; images in `unreadable` have none."""
@@ -140,6 +147,7 @@ class Record:
         result["val"] = split_result(val.labels_n, assessment.val_n, note=note)
         result["retrain"] = cast("list[RetrainRung]", final.retrained.curve)
         result.update(final_figures(final, val))
+        result["final"] = self._asked()
         if self._inputs.dataset.holdout is not None and assessment.holdout_n is not None:
             holdout = _readable(self._inputs.dataset.holdout, left_out)
             note = f"{NOTHING_CHOSEN}; {TRAINED_ON_ALL}" if final.trained_on_all else NOTHING_CHOSEN
@@ -151,6 +159,7 @@ class Record:
         """Keeps what the answers for the template say of its share of deepfakes."""
         if self._final is not None:
             self._final["prior_shift"] = prior_shift(self._inputs.dataset, self._final, probabilities_n)
+            self.write("running")
 
     @property
     def retraining(self) -> TrialState | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from hpsearch.config import BudgetConfig
-from hpsearch.errors import InputError
+from hpsearch.errors import ClusterError, InputError
 from hpsearch.report.moment import BudgetUse
 from hpsearch.report.summary import gpu_hours
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FINISHING_SECONDS = 25.0
 """Export, prediction of a small template and report, seen on two cores."""
+SMALL_TEMPLATE = 1_000
+"""Images of a template that take no longer than that."""
 RETRAIN_MARGIN = 1.2
 """Retraining evaluates oftener than the trial did whose speed is taken."""
 FORWARD_SPEEDUP = 2.0
@@ -37,6 +39,22 @@ def budget_use(study: Study, budget: BudgetConfig, seconds: float | None = None)
         max_gpu_hours=budget.gpu_hours,
         max_trials=budget.trials,
     )
+
+
+def check_gpu_hours(budget: BudgetConfig, gpus: float, say: Callable[[str], None]) -> None:
+    """Before anything trains: GPU hours limit nothing where trials get no GPU, as `say` is told.
+
+    Raises:
+        ClusterError: they are the only limit.
+    """
+    if budget.gpu_hours is None or gpus:
+        return
+    if budget.minutes is None and budget.trials is None:
+        raise ClusterError(
+            f"--gpu-hours {budget.gpu_hours:g} is the only limit, and trials get no GPU here, so the search would never end. Give "
+            "--minutes or --trials; where nodes have GPUs, `ray status` shows whether Ray knows of them."
+        )
+    say(f"--gpu-hours {budget.gpu_hours:g} limits nothing: trials get no GPU here")
 
 
 def read_budget(layout: RunLayout) -> BudgetConfig:
@@ -81,7 +99,7 @@ class Spending:
     slots: int
     """Of them at a time."""
     images_to_judge: int = 0
-    """Images that the winner is judged by."""
+    """Images that the winner sees when it is judged and answers a large template, views counted."""
     clock: Callable[[], float] = time.monotonic
 
     @property
@@ -113,14 +131,14 @@ class Spending:
             counts.append(int(max(0.0, left_hours) * 3600 / (seconds_each * self.gpus)))
         return min(counts, default=trainings_by_images(self.reserve_fraction, study.images_trained, self.images_to_retrain))
 
-    def may_start(self, study: Study) -> bool:
-        """Whether one more training, with a trial's resources, ends within the limits."""
+    def may_start(self, study: Study, num_running: int) -> bool:
+        """Whether one more training, with a trial's resources, ends within the limits beside `num_running` that are under way."""
         best = study.best()
         seconds = self._training_seconds(best)
         in_time = (
             self.budget.minutes is None or self.seconds + seconds + self._finishing_seconds(best) <= self.budget.minutes * 60
         )
-        hours = gpu_hours(study) + seconds * self.gpus / 3600
+        hours = gpu_hours(study) + (num_running + 1) * seconds * self.gpus / 3600
         return in_time and (self.budget.gpu_hours is None or hours <= self.budget.gpu_hours)
 
     def is_spent(self, study: Study) -> bool:

@@ -61,7 +61,7 @@ def state_of(trial: TrialState) -> str:
 
 
 def gpu_hours(study: Study) -> float:
-    """GPU share × seconds of every journaled piece of training, and of the retraining, in hours."""
+    """GPU share × seconds of all pieces of training, whatever came of them, and of retraining and judging, in hours."""
     trials = sum(
         seconds * float(trial.metrics[images].get("gpus", 0.0))
         for trial in study.trials.values()

@@ -208,6 +208,12 @@ class Engine:
         self._take({"event": "phase", "name": name, "seconds": seconds, "gpu_seconds": gpu_seconds})
         self._flush()
 
+    def resources(self, gpus: float) -> None:
+        """Journals that a trial gets a share of `gpus` GPUs from now on, by which pieces that come to nothing are counted."""
+        if gpus != self._study.gpus_per_trial:
+            self._take({"event": "resources", "gpus": gpus})
+            self._flush()
+
     def _take(self, event: Event) -> None:
         stamped = self._journal.stamped(event)
         self._study.apply(stamped)

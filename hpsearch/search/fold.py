@@ -62,7 +62,9 @@ class Study:
         self.num_running: int = 0
         """Trials that slots work on now."""
         self.gpu_seconds: float = 0.0
-        """GPU share × seconds, as journaled with the phases."""
+        """GPU share × seconds of phases that are no search, and of pieces of training that came to nothing."""
+        self.gpus_per_trial: float = 0.0
+        """GPU share of a trial, as journaled last."""
         self.best_so_far: list[BestStep] = []
         """How `best` changed from event to event; its value falls where a higher rung begins to count."""
         self.last_at: float = 0.0
@@ -153,6 +155,7 @@ class Study:
             if trial.piece_began is not None:
                 vain = self.driven_seconds - trial.piece_began
                 trial.vain_seconds[trial.images] = trial.vain_seconds.get(trial.images, 0.0) + vain
+                self.gpu_seconds += vain * self.gpus_per_trial
             trial.piece_began = None
 
     def _study(self, event: Mapping[str, Any]) -> None:
@@ -230,6 +233,9 @@ class Study:
         self.phases[event["name"]] = self.phases.get(event["name"], 0.0) + event["seconds"]
         self.gpu_seconds += event["gpu_seconds"]
 
+    def _resources(self, event: Mapping[str, Any]) -> None:
+        self.gpus_per_trial = event["gpus"]
+
 
 _HANDLERS = {
     "study": Study._study,
@@ -241,6 +247,7 @@ _HANDLERS = {
     "stopped": Study._stopped,
     "ended": Study._ended,
     "phase": Study._phase,
+    "resources": Study._resources,
 }
 
 

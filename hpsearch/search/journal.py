@@ -17,6 +17,7 @@ Schema, version 1. Every event has `event` (its kind), `at` (Unix seconds; for d
     ended      `trial`, `outcome` (`completed`, `diverged`, `infeasible`, `failed`), `images` seen at the end, `message`;
                nothing comes after it
     phase      `name`, `seconds`, `gpu_seconds`: a phase of the run took so long, in this run
+    resources  `gpus`: the GPU share of a trial from now on; 0 before the first one
 
 One driver writes, holding a lock; anybody may read. An event is on disk before its decision takes effect. The last line may be
 torn by a crash: readers leave it out, the next driver cuts it off.
