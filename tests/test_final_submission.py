@@ -16,8 +16,15 @@ NAMES = ("b.jpg", "a.jpg", "c.jpg")
 
 def test_rows_follow_the_template_and_end_with_a_newline(tmp_path: Path) -> None:
     write_submission(tmp_path / "s.csv", NAMES, np.array([0.25, 1.0, 1e-9]))
-    assert (tmp_path / "s.csv").read_text() == "img_name,y_pred\nb.jpg,0.250000\na.jpg,1.000000\nc.jpg,0.000000\n"
+    assert (tmp_path / "s.csv").read_text() == "img_name,y_pred\nb.jpg,0.25\na.jpg,1.0\nc.jpg,1e-09\n"
     assert submission_problems(tmp_path / "s.csv", NAMES) == []
+
+
+def test_images_whose_probabilities_are_close_to_each_other_do_not_tie(tmp_path: Path) -> None:
+    probabilities_n = np.array([1 - 2e-9, 1 - 1e-9, 3e-12])
+    write_submission(tmp_path / "s.csv", NAMES, probabilities_n)
+    _, *rows = (tmp_path / "s.csv").read_text().splitlines()
+    assert [float(row.partition(",")[2]) for row in rows] == probabilities_n.tolist()
 
 
 def test_nothing_is_written_where_a_probability_is_missing(tmp_path: Path) -> None:
@@ -46,7 +53,7 @@ def test_each_broken_rule_is_named(tmp_path: Path, text: str, problem: str) -> N
 def test_names_that_are_no_utf_8_are_handed_in_as_they_are(tmp_path: Path) -> None:
     name = os.fsdecode(b"m\xfcller.jpg")
     write_submission(tmp_path / "s.csv", [name], np.array([0.5]))
-    assert (tmp_path / "s.csv").read_bytes() == b"img_name,y_pred\nm\xfcller.jpg,0.500000\n"
+    assert (tmp_path / "s.csv").read_bytes() == b"img_name,y_pred\nm\xfcller.jpg,0.5\n"
     assert submission_problems(tmp_path / "s.csv", [name]) == []
 
 

@@ -20,12 +20,14 @@ HEADER = ("img_name", "y_pred")
 
 
 def write_submission(file: Path, names: Sequence[str], probabilities_n: NDArray[np.floating]) -> None:
-    """Writes one row a name, `y_pred` = P(deepfake) with 6 digits, and checks what was written.
+    """Writes one row a name, `y_pred` = P(deepfake), and checks what was written.
+
+    All digits of the double are kept: with fewer, images near 0 or 1 would tie, and both AUC and TPR at a low FPR go by ranks.
 
     Raises:
         InputError: a rule of `submission_problems` is broken; `file` is then not written.
     """
-    rows = ([name, f"{p:.6f}"] for name, p in zip(names, probabilities_n.tolist(), strict=True))
+    rows = ([name, repr(p)] for name, p in zip(names, probabilities_n.tolist(), strict=True))
     with replacing(file) as partial:
         partial.write_text(as_csv([HEADER, *rows]), encoding="utf-8", errors="surrogateescape", newline="")
         problems = submission_problems(partial, names)
