@@ -38,6 +38,8 @@ def test_the_full_budget_follows_the_space(config: RunConfig) -> None:
 def test_images_are_stored_with_room_for_the_largest_crop_of_the_space(config: RunConfig) -> None:
     inputs = read_inputs(config, {"augment.crop.mode": "ratio", "augment.crop.ratio": 1.25})
     assert inputs.stored_px_by_size() == {32: 40}
+    inputs = read_inputs(config, {"augment.crop.mode": "random_resized", "augment.crop.scale_min": 0.08})
+    assert inputs.stored_px_by_size() == {32: 48}
     assert read_inputs(config, {}).stored_px_by_size() == {32: 32}
 
 

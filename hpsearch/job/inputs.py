@@ -61,7 +61,9 @@ class Inputs:
 
         modes = self.space.values_of("augment.crop.mode") or ("resize",)
         ratios = [value for value in self.space.values_of("augment.crop.ratio") if isinstance(value, int | float)]
-        crops = [{"crop": {"mode": mode, "ratio": max(ratios)} if ratios else {"mode": mode}} for mode in modes]
+        scales = [value for value in self.space.values_of("augment.crop.scale_min") if isinstance(value, int | float)]
+        widest = {**({"ratio": max(ratios)} if ratios else {}), **({"scale_min": min(scales)} if scales else {})}
+        crops = [{"crop": {"mode": mode, **widest}} for mode in modes]
         return {px: max(cache_px(crop, px) for crop in crops) for px in self._image_sizes()}
 
     def stored_px(self, params: Params) -> int:
