@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from hpsearch.data.batches import evaluation_batches, training_batches
+from hpsearch.data import batches as module
+from hpsearch.data.batches import evaluation_batches, fits_on_gpu, training_batches
 from hpsearch.data.training_data import LabelledImages
 
 PX = 8
 
 
-def labelled_images(count: int = 40, rows: int = 50) -> LabelledImages:
+def labelled_images(count: int = 40, rows: int = 50, px: int = PX) -> LabelledImages:
     """Every pixel of an image is its row, and every third row is a deepfake."""
-    images_nhwc = np.broadcast_to(np.arange(rows, dtype=np.uint8)[:, None, None, None], (rows, PX, PX, 3)).copy()
+    images_nhwc = np.broadcast_to(np.arange(rows, dtype=np.uint8)[:, None, None, None], (rows, px, px, 3)).copy()
     indices_n = np.random.default_rng(0).permutation(rows)[:count]
     return LabelledImages(images_nhwc=images_nhwc, labels_n=(indices_n % 3 == 0).astype(np.int64), indices_n=indices_n)
 
@@ -140,13 +141,71 @@ def own_memory() -> int:
     return int(line.split()[1]) * 1024
 
 
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("num", "kept", "limit", "reserved", "free", "fits"),
+    [
+        (8.0, 0.0, 80.0, 1.0, 79.0, True),
+        (8.1, 0.0, 80.0, 1.0, 79.0, False),  # more than a tenth of what the process may take
+        (8.0, 0.0, 20.0, 1.0, 79.0, False),  # of a share of the GPU, a tenth of that
+        (2.0, 0.0, 20.0, 1.0, 79.0, True),
+        (2.0, 0.1, 20.0, 1.0, 79.0, False),  # with what is kept already, too much
+        (2.0, 0.0, 20.0, 13.0, 79.0, False),  # more than a quarter of what is left of the share
+        (2.0, 0.0, 20.0, 1.0, 7.0, False),  # or of the GPU
+    ],
+)
+def test_a_set_stays_on_the_gpu_where_it_leaves_room_for_training(
+    num: float, kept: float, limit: float, reserved: float, free: float, fits: bool
+) -> None:
+    kept, limit, reserved, free = (int(gib * GIB) for gib in (kept, limit, reserved, free))
+    found = fits_on_gpu(int(num * GIB), kept_bytes=kept, limit_bytes=limit, reserved_bytes=reserved, free_bytes=free)
+    assert found is fits
+
+
+@pytest.fixture
+def as_gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """The processor, which says of itself what an empty GPU of 1 GiB would."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (GIB, GIB))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1.0)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
+    return torch.device("cpu")
+
+
+def test_a_set_of_another_size_takes_the_place_of_those_on_the_gpu(as_gpu: torch.device) -> None:
+    train_images, val_images, larger = labelled_images(), labelled_images(count=10), labelled_images(px=2 * PX)
+    for images in (train_images, val_images):
+        on_gpu = module._on_gpu(images, as_gpu)
+        assert on_gpu is not None
+        assert on_gpu[:, 0, 0, 0].tolist() == images.indices_n.tolist()
+        assert module._on_gpu(images, as_gpu) is on_gpu
+    assert {train_images, val_images} <= set(module._resident)
+    assert module._on_gpu(larger, as_gpu) is not None
+    assert list(module._resident) == [larger]
+
+
+def test_a_set_is_copied_by_the_batch_where_a_process_may_take_little_or_memory_is_gone(
+    as_gpu: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*shape: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    images = labelled_images()
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "empty", refuse)
+        assert module._on_gpu(images, as_gpu) is None
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1e-6)
+    assert module._on_gpu(images, as_gpu) is None
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("resident", [True, False])
 def test_a_gpu_gets_the_same_batches(monkeypatch: pytest.MonkeyPatch, resident: bool) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     if not resident:
-        monkeypatch.setattr("hpsearch.data.batches._RESIDENT_SHARE_OF_TOTAL", 0.0)
+        monkeypatch.setattr("hpsearch.data.batches._RESIDENT_SHARE_OF_LIMIT", 0.0)
     images = labelled_images()
     on_cpu = list(islice(train(images, batch_size=16), 20))
     on_gpu = list(islice(train(images, batch_size=16, device="cuda"), 20))

@@ -36,11 +36,11 @@ Positions = tuple[int, "NDArray[np.int64]"]
 
 _QUEUED_BATCHES = 2
 _COPY_CHUNK = 4096
-_RESIDENT_SHARE_OF_TOTAL = 0.1  # of the GPU's memory, since ten trials may share it
+_RESIDENT_SHARE_OF_LIMIT = 0.1  # of what this process may take of its GPU, all its sets together: the rest is for training
 _RESIDENT_SHARE_OF_FREE = 0.25
 
 _resident: WeakKeyDictionary[LabelledImages, Tensor] = WeakKeyDictionary()
-"""Sets that this process keeps on its GPU, from trial to trial, as long as anybody holds the set."""
+"""Sets of one size that this process keeps on its GPU, from trial to trial, as long as anybody holds the set."""
 
 
 def training_batches(
@@ -118,16 +118,49 @@ def _on_gpu(images: LabelledImages, device: torch.device) -> Tensor | None:
     known = _resident.get(images)
     if known is not None and known.device == torch.empty(0, device=device).device:
         return known
-    free, total = torch.cuda.mem_get_info(device)
-    num_bytes = len(images) * images.images_nhwc[0].nbytes
-    if num_bytes > min(_RESIDENT_SHARE_OF_TOTAL * total, _RESIDENT_SHARE_OF_FREE * free):
+    _drop_other_sizes(images.px)
+    free_bytes, total_bytes = torch.cuda.mem_get_info(device)
+    fits = fits_on_gpu(
+        len(images) * images.images_nhwc[0].nbytes,
+        kept_bytes=sum(kept.nbytes for kept in _resident.values()),
+        limit_bytes=torch.cuda.get_per_process_memory_fraction(device) * total_bytes,
+        reserved_bytes=torch.cuda.memory_reserved(device),
+        free_bytes=free_bytes,
+    )
+    if not fits:
         return None
-    images_nhwc = torch.empty((len(images), *images.images_nhwc.shape[1:]), dtype=torch.uint8, device=device)
+    try:
+        images_nhwc = torch.empty((len(images), *images.images_nhwc.shape[1:]), dtype=torch.uint8, device=device)
+    except torch.OutOfMemoryError:  # another process was faster
+        return None
     for start in range(0, len(images), _COPY_CHUNK):
         rows = images.indices_n[start : start + _COPY_CHUNK]
         images_nhwc[start : start + len(rows)] = torch.from_numpy(np.take(np.asarray(images.images_nhwc), rows, axis=0))
     _resident[images] = images_nhwc
     return images_nhwc
+
+
+def _drop_other_sizes(px: int) -> None:
+    """Frees sets of another size: a worker holds all sizes that it has trained on, and a trial needs one."""
+    others = [images for images in _resident if images.px != px]
+    for images in others:
+        del _resident[images]
+    if others:
+        torch.cuda.empty_cache()
+
+
+def fits_on_gpu(num_bytes: int, *, kept_bytes: int, limit_bytes: float, reserved_bytes: int, free_bytes: int) -> bool:
+    """Whether a set should stay on the GPU.
+
+    Args:
+        num_bytes: Size of the set.
+        kept_bytes: Of the sets that this process keeps there already.
+        limit_bytes: What this process may take, a share of the GPU's memory.
+        reserved_bytes: What it has taken of that.
+        free_bytes: What no process has taken; it may belong to others that share the GPU.
+    """
+    within_share = num_bytes + kept_bytes <= _RESIDENT_SHARE_OF_LIMIT * limit_bytes
+    return within_share and num_bytes <= _RESIDENT_SHARE_OF_FREE * min(free_bytes, limit_bytes - reserved_bytes)
 
 
 @dataclass(frozen=True, slots=True)
