@@ -10,8 +10,8 @@ from hpsearch.errors import InputError
 from hpsearch.execute.connect import connect
 from hpsearch.execute.packing import PackingJob, Together, fitting, packed, run_together, with_packing
 from hpsearch.execute.resources import NodeResources, plan_resources
-from hpsearch.execute.runner import CONTEXT_BYTES
 from hpsearch.overrides import with_overrides
+from hpsearch.train.memory import CONTEXT_BYTES
 from hpsearch.train.settings import TrialSettings
 
 GIB = 2**30

@@ -1,11 +1,14 @@
 """What a retraining leaves behind."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from hpsearch.data.find import find_dataset
+from hpsearch.errors import InfeasibleError
 from hpsearch.final.export import read_description
 from hpsearch.final.retrain import EXPORT, Retrained, RetrainJob, finished, retrain
 from hpsearch.model.backbones import build
@@ -56,3 +59,28 @@ def test_the_model_and_the_log_tell_what_became_of_the_start_weights(job: Retrai
     again = finished(job)
     assert again is not None
     assert again.start_weights == retrained.start_weights
+
+
+def test_what_memory_does_not_hold_is_infeasible_outside_training_too(job: RetrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("hpsearch.final.retrain.export_trained", refuse)
+    with pytest.raises(InfeasibleError, match=r"does not fit the memory \(CUDA out of memory\.\)"):
+        run(job)
+
+
+def test_a_training_that_shares_a_gpu_keeps_to_its_share(job: RetrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stop(*args: object, **kwargs: object) -> None:
+        raise StoppedError
+
+    shares: list[float] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("hpsearch.final.retrain.keep_to_share", shares.append)
+    monkeypatch.setattr("hpsearch.final.retrain.open_training_data", stop)
+    with pytest.raises(StoppedError):
+        run(dataclasses.replace(job, gpus=0.25))
+    assert shares == [0.25]

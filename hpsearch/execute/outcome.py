@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from dataclasses import dataclass
 
 from hpsearch.errors import DivergedError, HpsearchError, InfeasibleError, StorageError, storage_error
 from hpsearch.search.types import Outcome
-
-ALLOCATION_MESSAGES = ("out of memory", "can't allocate memory", "cannot allocate memory")
-"""How torch words a failed allocation where it has no class of its own for it."""
+from hpsearch.train.memory import is_out_of_memory, torch_class
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +37,7 @@ def judge_exception(error: Exception) -> Verdict:
     message = _one_line(error)
     if isinstance(error, DivergedError):
         return Verdict(outcome=Outcome.DIVERGED, message=message, trace=trace)
-    if isinstance(error, InfeasibleError) or _is_out_of_memory(error):
+    if isinstance(error, InfeasibleError) or is_out_of_memory(error):
         return Verdict(outcome=Outcome.INFEASIBLE, message=message, trace=trace, restart_worker=True)
     if isinstance(error, OSError) and (storage := storage_error(error)) is not None:
         return Verdict(outcome=None, message=message, trace=trace, error=storage)
@@ -49,24 +46,8 @@ def judge_exception(error: Exception) -> Verdict:
     return Verdict(outcome=Outcome.FAILED, message=message, trace=trace, restart_worker=_is_device_error(error))
 
 
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, (MemoryError, _torch_class("OutOfMemoryError"))):
-            return True
-        if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in ALLOCATION_MESSAGES):
-            return True
-        error = error.__cause__
-    return False
-
-
 def _is_device_error(error: Exception) -> bool:
-    return isinstance(error, _torch_class("AcceleratorError")) or "CUDA error" in str(error)
-
-
-def _torch_class(name: str) -> type[BaseException] | tuple[()]:
-    # Only a process that has loaded torch can hold one of its exceptions; loading it here would cost seconds.
-    torch = sys.modules.get("torch")
-    return getattr(torch, name, ())
+    return isinstance(error, torch_class("AcceleratorError")) or "CUDA error" in str(error)
 
 
 def _one_line(error: Exception) -> str:

@@ -19,8 +19,8 @@ import torch
 from hpsearch.config import Precision, ResourcesConfig
 from hpsearch.errors import InfeasibleError
 from hpsearch.execute.resources import NodeResources, limit_threads
-from hpsearch.execute.runner import CONTEXT_BYTES
 from hpsearch.files import write_text
+from hpsearch.train.memory import CONTEXT_BYTES
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.probe import probe
 from hpsearch.train.settings import TrialSettings

@@ -22,6 +22,7 @@ from hpsearch.model.weight_sources import WeightsSource, at_hand
 from hpsearch.run_files import RunFiles, SharedFiles
 from hpsearch.search.types import Stretch
 from hpsearch.train.compiled import CompiledNetworks
+from hpsearch.train.memory import keep_to_share
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.progress import OnProgress, Progress
 from hpsearch.train.result import RungResult
@@ -29,9 +30,6 @@ from hpsearch.train.settings import settings_from, trial_seed
 from hpsearch.train.trial import TrialTrainer
 
 log = logging.getLogger(__name__)
-
-CONTEXT_BYTES = 600 * 2**20
-"""GPU memory that a process takes beside what torch counts: CUDA's context and the kernels it loads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,8 +176,5 @@ def _device(gpus: float) -> str:
             f"Ray gave a worker {gpus:g} GPU, but torch {torch.__version__} sees none there. Check the driver with nvidia-smi, "
             "and that this torch is built for CUDA."
         )
-    if gpus < 1:
-        total = torch.cuda.get_device_properties(0).total_memory
-        # Without a limit the first trials take what the later ones were promised.
-        torch.cuda.set_per_process_memory_fraction(max(0.01, gpus - CONTEXT_BYTES / total))
+    keep_to_share(gpus)
     return "cuda"

@@ -18,6 +18,7 @@ from hpsearch.judge.objectives import objective_value
 from hpsearch.model.weight_sources import WeightsSource, at_hand
 from hpsearch.run_files import RunFiles, SharedFiles
 from hpsearch.train.compiled import CompiledNetworks
+from hpsearch.train.memory import infeasible_without_memory, keep_to_share
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import settings_from
@@ -65,6 +66,8 @@ class RetrainJob:
     """Share of unreadable images that is accepted."""
     compile: Compile = "auto"
     """Whether the network is compiled."""
+    gpus: float = 0.0
+    """GPUs of its worker; a fraction shares one, whose memory it keeps to. 0: all that it sees."""
     start_weights: Mapping[tuple[str, str], WeightsSource] = field(default_factory=dict)
     """(backbone, `weights`) → the file that the driver found and every node sees."""
     plugins: tuple[str, ...] = ()
@@ -106,6 +109,11 @@ def retrain(job: RetrainJob, peers: Peers | None = None) -> Generator[dict[str, 
         InfeasibleError: it does not fit the memory.
         StorageError: peers do not see the same checkpoint.
     """
+    with infeasible_without_memory():
+        return (yield from _retrained(job, peers))
+
+
+def _retrained(job: RetrainJob, peers: Peers | None) -> Generator[dict[str, int], None, Retrained]:
     trainer, data = _trainer(job, peers)
     is_main = peers is None or peers.is_main
     directory = Path(job.directory)
@@ -133,6 +141,9 @@ def _trainer(job: RetrainJob, peers: Peers | None) -> tuple[TrialTrainer, Traini
     """The training, as far as its checkpoint is, and its images."""
     import torch
 
+    has_gpu = torch.cuda.is_available()
+    if has_gpu:
+        keep_to_share(job.gpus)
     import_plugins(job.plugins)
     data = open_training_data(
         job.dataset,
@@ -149,7 +160,7 @@ def _trainer(job: RetrainJob, peers: Peers | None) -> tuple[TrialTrainer, Traini
         settings,
         data,
         seed=job.seed,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device="cuda" if has_gpu else "cpu",
         precision=job.precision,
         checkpoint=directory / CHECKPOINT,
         start_weights=at_hand(job.start_weights.get((settings.backbone, settings.weights)), job.files),
