@@ -384,6 +384,10 @@ def test_the_finals_are_told_where_there_are_any(layout: RunLayout, content: Pag
     assert "Optimism" not in page
 
 
+def test_every_column_has_a_heading(layout: RunLayout) -> None:
+    assert re.findall(r"<th\b[^>]*>\s*</th>", layout.page.read_text()) == []
+
+
 def test_a_false_positive_rate_is_said_to_be_one_of_real_images(layout: RunLayout, content: PageContent) -> None:
     assert content.predictions is not None
     num_real = int((content.predictions.labels_n == 0).sum())
