@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from hpsearch.train.augment import Augmentation, build_augmentation, build_labelled, cache_px
+from hpsearch.train.precision import tune_device
 from hpsearch.train.settings import settings_from
 from tests.augment_images import pictures, same_picture
 
@@ -175,6 +177,24 @@ def test_a_callers_autocast_changes_nothing() -> None:
     assert torch.equal(evaluated_bchw, augmentation.evaluation(images_bchw))
 
 
+def test_products_are_in_full_precision_whatever_networks_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str] = []
+
+    def noted(images_bchw: torch.Tensor, matrices_b36: torch.Tensor) -> torch.Tensor:
+        found.append(torch.get_float32_matmul_precision())
+        return images_bchw
+
+    monkeypatch.setattr("hpsearch.train.augment.compose.recoloured", noted)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        build_augmentation(STRONG["jitter"], 32)(pictures(4, 32), 0, 0)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert set(found) == {"highest"}
+
+
 def test_an_empty_batch_stays_empty() -> None:
     augmentation = build_augmentation(ALL, 32)
     images_bchw = pictures(1, augmentation.cache_px)[:0]
@@ -219,8 +239,19 @@ def test_the_flat_parameters_of_a_trial_make_an_augmentation() -> None:
     assert not torch.allclose(output_bchw, pictures(4, 32) / 255, atol=0.02)
 
 
+@pytest.fixture
+def tuned_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A GPU as trials set it up."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    before = torch.get_float32_matmul_precision()
+    tune_device(torch.device("cuda"))
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.usefixtures("tuned_gpu")
 @each({**STRONG, "all": ALL})
 def test_gpu_and_cpu_agree(settings: Settings) -> None:
     augmentation = build_augmentation(settings, 64)
@@ -235,6 +266,7 @@ def test_gpu_and_cpu_agree(settings: Settings) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.usefixtures("tuned_gpu")
 def test_nothing_waits_for_the_gpu() -> None:
     augmentation = build_augmentation(ALL, 64)
     images_bchw = stored(augmentation, 32).cuda()

@@ -9,7 +9,8 @@ Legend: b images, c colours, h and w pixels, u random numbers, f functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -144,9 +145,16 @@ class Augmentation:
         return sampling.sampled(images_bchw, maps_b23, self.image_px, outside)
 
 
-def _full_precision(images_bchw: Tensor) -> torch.autocast:
-    """Keeps a caller's autocast off: JPEG's transform in bfloat16 would round away what it should keep."""
-    return torch.autocast(images_bchw.device.type, enabled=False)
+@contextmanager
+def _full_precision(images_bchw: Tensor) -> Iterator[None]:
+    """Keeps bfloat16 and TF32 off, whatever a caller has set: JPEG's transform would round away what it should keep."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(images_bchw.device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _finished(pixels_bchw: Tensor) -> Tensor:
