@@ -101,6 +101,17 @@ def test_a_batch_of_another_size_goes_through_the_plain_module(graphs: list[Any]
     assert len(graphs) == 1
 
 
+def test_a_trial_whose_batches_do_not_fit_is_not_compiled(graphs: list[Any]) -> None:
+    networks = CompiledNetworks("always")
+    trainer = TrialTrainer(SETTINGS, DATA, seed=3, precision="fp32", compiled=networks)
+    trainer._gradients.micro_batch = 4  # as an out-of-memory leaves it
+    results = list(trainer.run((32, 64)))
+    assert [result.micro_batch for result in results] == [4, 4]
+    assert graphs == []
+    trained(networks)
+    assert len(graphs) == 1
+
+
 def test_compiling_changes_nothing_in_the_network(graphs: list[Any]) -> None:
     network = build(SPEC)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -202,7 +202,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial_at_once(
 
         return loss
 
-    monkeypatch.setattr(trainer, "_gradients", poisoned(trainer._gradients))
+    monkeypatch.setattr(trainer, "_take_step", poisoned(trainer._take_step))
     with pytest.raises(DivergedError, match=rf"loss is not finite at {images_before + 8} images seen"):
         list(trainer.run((96,)))
 

@@ -141,11 +141,16 @@ class TrainingForward:
         self._kind = kind
         self._tensors = _tensors(network)
 
+    @property
+    def batch_size(self) -> int:
+        """Images of the passes that go through compiled code, where there is some."""
+        return self._kind.batch_size
+
     def __call__(self, images_bchw: Tensor) -> Tensor:
         """Logits (b, k)."""
         compiled = self._networks.compiled(self._kind)
         # Another number of images would be compiled anew; they come only where the memory was too small.
-        if compiled is None or len(images_bchw) != self._kind.batch_size:
+        if compiled is None or len(images_bchw) != self.batch_size:
             logits_bk: Tensor = self._network(images_bchw)
             return logits_bk
         return compiled(self._tensors, images_bchw)

@@ -178,12 +178,12 @@ class TrialTrainer:
         start = time.perf_counter()
         num_steps = max(0, math.ceil(rung / self._batch_size) - self._step)
         images = num_steps * self._batch_size
-        if images:
+        if images and self._passes_are_whole():
             self._forward.prepare(images)
         prepared = time.perf_counter()
         loss = self._train_steps(num_steps)
         trained = time.perf_counter()
-        if images:
+        if images and self._passes_are_whole():
             self._forward.learn(images, trained - prepared)
         probabilities_n = self.probabilities(self._data.val)
         if not np.isfinite(probabilities_n).all():
@@ -198,6 +198,10 @@ class TrialTrainer:
             images_per_second=images / max(trained - prepared, 1e-9),
             micro_batch=min(self._gradients.micro_batch, self._batch_size),
         )
+
+    def _passes_are_whole(self) -> bool:
+        """Whether a pass takes as many images as compiled code is made for; with too little memory it takes fewer."""
+        return self._gradients.micro_batch >= self._forward.batch_size
 
     def _train_steps(self, num_steps: int) -> float:
         """Trains and returns the mean loss; the only place where the host waits for the device is the look at the loss."""
