@@ -1,6 +1,6 @@
 import pytest
 
-from hpsearch.job.plan import num_trials_in, study_images, trials_by_rung
+from hpsearch.job.plan import BackboneCost, _cost_lines, num_trials_in, study_images, trials_by_rung
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.simulator import simulate
@@ -26,3 +26,22 @@ def test_a_budget_of_images_holds_as_many_trials_as_fit() -> None:
     for images in (1, 10, 100, 1000):
         most = num_trials_in(images, RUNGS, 3.0)
         assert study_images(most, RUNGS, 3.0) <= images < study_images(most + 1, RUNGS, 3.0)
+
+
+COSTS = [
+    BackboneCost(backbone="large", num_parameters=9_000_000, images_per_second=50.0, peak_bytes=3 * 2**30),
+    BackboneCost(backbone="small", num_parameters=1_000_000, images_per_second=400.0, peak_bytes=2**30),
+    BackboneCost(backbone="left out", num_parameters=1_000_000, images_per_second=0.0, peak_bytes=0),
+]
+
+
+def test_each_backbone_has_its_gpu_memory() -> None:
+    lines = _cost_lines(COSTS, gpus=1.0)
+    assert [line.split()[-2:] for line in lines[:3]] == [["GPU", "memory"], ["3.0", "GiB"], ["1.0", "GiB"]]
+    assert lines[3].split()[-2:] == ["–", "–"]
+
+
+def test_without_a_gpu_memory_is_that_of_the_process_whose_peak_tells_backbones_not_apart() -> None:
+    lines = _cost_lines(COSTS, gpus=0.0)
+    assert [line.split()[-1] for line in lines[:4]] == ["images/s", "50", "400", "–"]
+    assert lines[4].startswith("memory  3.0 GiB at most in this process")

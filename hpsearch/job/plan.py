@@ -38,7 +38,7 @@ class BackboneCost:
     images_per_second: float
     """Training with the threads of one trial; 0: not measured."""
     peak_bytes: int
-    """Memory of one trial."""
+    """GPU memory of one trial; on a CPU what the process has taken so far, see `Probe`."""
 
 
 def trials_by_rung(num_trials: int, num_rungs: int, eta: float) -> list[int]:
@@ -137,11 +137,13 @@ def _data_lines(inputs: Inputs) -> list[str]:
 
 
 def _cost_lines(costs: list[BackboneCost], gpus: float) -> list[str]:
-    what = "GPU memory" if gpus else "memory"
-    lines = [f"{'backbone':<36} {'parameters':>12} {'images/s':>10} {what:>12}"]
+    lines = [f"{'backbone':<36} {'parameters':>12} {'images/s':>10}" + (f" {'GPU memory':>12}" if gpus else "")]
     for cost in costs:
         measured = (f"{cost.images_per_second:,.0f}", wording.size(cost.peak_bytes)) if cost.images_per_second else ("–", "–")
-        lines.append(f"{cost.backbone:<36} {cost.num_parameters / 1e6:>10.1f} M {measured[0]:>10} {measured[1]:>12}")
+        line = f"{cost.backbone:<36} {cost.num_parameters / 1e6:>10.1f} M {measured[0]:>10}"
+        lines.append(f"{line} {measured[1]:>12}" if gpus else line)
+    if not gpus and (most := max(cost.peak_bytes for cost in costs)):
+        lines.append(f"memory  {wording.size(most)} at most in this process, which trained these one after the other")
     if not all(cost.images_per_second for cost in costs):
         lines.append("– not measured within a minute; left out of the times below")
     return lines

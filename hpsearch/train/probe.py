@@ -27,7 +27,7 @@ class Probe:
     images_per_second: float
     """Training: augmentation, forward, backward and step."""
     peak_bytes: int
-    """Memory: of the GPU where it ran on one, else what the process took at most, Python and torch included."""
+    """Memory: of the GPU where it ran on one, else the most that the process has taken since it began, whatever it did."""
 
 
 def probe(settings: TrialSettings, stored_px: int, *, device: str, precision: Precision, seconds: float = 0.0) -> Probe:
@@ -38,6 +38,8 @@ def probe(settings: TrialSettings, stored_px: int, *, device: str, precision: Pr
     Raises:
         InfeasibleError: it cannot be built or does not fit the memory.
     """
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     num_images = settings.batch_size
     random = np.random.default_rng(0)
     images = LabelledImages(
