@@ -48,7 +48,7 @@ def test_labels_images_and_template_are_found(competition: Path) -> None:
     assert data.train.labels_n.tolist() == [1, 0, 1]
     assert data.val.labels_n.tolist() == [0, 1]
     assert data.template is not None
-    assert (data.template.column, data.template.names) == ("img_name", ("t2.jpg", "t1.jpg"))
+    assert data.template.names == ("t2.jpg", "t1.jpg")
     assert data.template.paths[0] == str(competition / "phase2" / "testset1_seen" / "t2.jpg")
 
 
@@ -154,7 +154,7 @@ def test_a_template_may_have_other_columns(tmp_path: Path) -> None:
     file = write_template(tmp_path, ["a.jpg"], header="image")
     file.write_text("image,y_pred\na.jpg,0.5\n")
     template = read_template(file, tmp_path / "phase2" / "testset1_seen")
-    assert (template.column, template.names, len(template)) == ("image", ("a.jpg",), 1)
+    assert (template.names, len(template)) == (("a.jpg",), 1)
 
 
 @pytest.mark.parametrize(("file", "images", "what"), [("no.txt", "", "--template"), ("", "no", "--images")])

@@ -35,6 +35,6 @@ def test_the_fingerprint_of_a_study_that_exists_stays() -> None:
         names=("a", "b\udcff", "ü"), paths=("/a", "/b", "/c"), labels_n=np.array([0, 1, 1]), groups=("x", "y", "")
     )
     val = replace(images.take([2, 0]), parts=("seen", "shift"))
-    template = Template(file=Path("t.csv"), column="image", names=("t1", "t2"), paths=("/t1", "/t2"))
+    template = Template(file=Path("t.csv"), names=("t1", "t2"), paths=("/t1", "/t2"))
     assert fingerprint(images, val, template, images.take([1, 2])) == "fe906a7badf3cee2e73010afd24cfacb"
     assert fingerprint(images, val, None) == "a7873260472dceed6b8ad85fdbbe80dd"

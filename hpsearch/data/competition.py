@@ -59,7 +59,7 @@ def read_template(file: Path, images: Path) -> Template:
     require_exists(images, "--images")
     table = read_table(file, required=("name",))
     paths = find_images(table, (images, file.parent), Listings())
-    return Template(file=file, column=table.used["name"], names=table.names, paths=paths)
+    return Template(file=file, names=table.names, paths=paths)
 
 
 def _read_split(

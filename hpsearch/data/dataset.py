@@ -86,8 +86,6 @@ class Template:
 
     file: Path
     """The template file."""
-    column: str
-    """Its column of image names, as written there."""
     names: Sequence[str]
     """The names, in the template's order."""
     paths: Sequence[str]

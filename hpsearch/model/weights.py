@@ -45,8 +45,6 @@ class WeightsReport:
     """Tensors of the network that were filled."""
     fresh: tuple[str, ...]
     """Tensors of the network that stay as they were drawn."""
-    unused: tuple[str, ...]
-    """Tensors of the file that fit nothing."""
 
     def __str__(self) -> str:
         if self.tag == "none":
@@ -73,7 +71,7 @@ def load_weights(model: Detector, spec: ModelSpec, weights: str, source: Weights
     source = source or fetch_weights(spec.backbone, weights)
     own = model.network.state_dict()
     if source.file is None:
-        return WeightsReport(tag=source.tag, kept=(), fresh=tuple(own), unused=())
+        return WeightsReport(tag=source.tag, kept=(), fresh=tuple(own))
     classifier = _classifier_tensors(model.network)
     tensors = read_tensors(source.file)
     if source.named_by_order:
@@ -96,9 +94,7 @@ def load_weights(model: Detector, spec: ModelSpec, weights: str, source: Weights
     _start_undecided(model.network, classifier)
     if source.normalised_as:
         model.set_normalisation(normalisation(spec.backbone, source.normalised_as))
-    return WeightsReport(
-        tag=source.tag, kept=tuple(fitting), fresh=fresh, unused=tuple(name for name in found if name not in fitting)
-    )
+    return WeightsReport(tag=source.tag, kept=tuple(fitting), fresh=fresh)
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
