@@ -2,6 +2,9 @@
 
 Each is off unless a space file names the parameter that turns it on (`p`, `degrees`, `alpha`, `mode` or `num_ops`). The
 defaults of the others are usual strengths.
+
+`mixup` and `cutmix` mix images that come one after the other: any two, but with `order: matched` often a real image and the
+deepfake that resembles it most.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019): the two images of a pair, and their targets, are mixed.
 
-Pairs are neighbours in what goes through the network at once, whose order is random. Both images of a pair mix by the same
-share, each keeping the larger part of itself; so does what the loss wants of them.
+Pairs are neighbours in what goes through the network at once: any two images, but with `order: matched` often a real image and
+the deepfake that resembles it most. Both images of a pair mix by the same share, each keeping the larger part of itself; so
+does what the loss wants of them.
 
 Legend: b images, p pairs, c colours, h and w pixels.
 """
