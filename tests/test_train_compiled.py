@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hpsearch.config import Precision
 from hpsearch.data.training_data import LabelledImages, TrainingData
 from hpsearch.model.backbones import ModelSpec, build
 from hpsearch.train import compiled
@@ -22,6 +23,7 @@ from hpsearch.train.compiled import EXPECTED_SECONDS, CompiledNetworks, NetworkK
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import TrialSettings
 from hpsearch.train.trial import TrialTrainer
+from hpsearch.train.vocabulary import model_spec
 
 SETTINGS = TrialSettings(
     backbone="test_resnet",
@@ -58,7 +60,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def trained(networks: CompiledNetworks | None, *, seed: int = 3, **options: Any) -> tuple[TrialTrainer, list[RungResult]]:
-    trainer = TrialTrainer(SETTINGS, DATA, seed=seed, precision="fp32", compiled=networks, **options)
+    trainer = TrialTrainer(SETTINGS, DATA, seed=seed, compiled=networks, **{"precision": "fp32", **options})
     return trainer, list(trainer.run((32, 64)))
 
 
@@ -75,10 +77,9 @@ def test_what_is_evaluated_and_kept_is_the_plain_module_of_the_same_training(gra
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_real_compiler_gives_the_same_training_within_rounding() -> None:
-    _, results = trained(CompiledNetworks("always"))
-    _, expected = trained(None)
-    assert np.allclose(results[-1].probabilities_n, expected[-1].probabilities_n, atol=1e-3)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_real_compiler_gives_the_same_training_within_rounding(precision: Precision) -> None:
+    assert_compiled_as_eager("cpu", precision, {"fp32": 1e-3, "bf16": 0.02}[precision])
 
 
 def test_a_second_trial_with_other_weights_is_not_compiled_again(graphs: list[Any]) -> None:
@@ -214,7 +215,15 @@ def test_code_that_is_no_faster_is_given_up_for_good(compilings: list[NetworkKin
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_trains_compiled_networks() -> None:
-    _, results = trained(CompiledNetworks("always"), device="cuda")
-    _, expected = trained(None, device="cuda")
-    assert np.allclose(results[-1].probabilities_n, expected[-1].probabilities_n, atol=0.02)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_gpu_trains_compiled_networks(precision: Precision) -> None:
+    assert_compiled_as_eager("cuda", precision, 0.02)
+
+
+def assert_compiled_as_eager(device: str, precision: Precision, tolerance: float) -> None:
+    """A training whose network is compiled gives about the probabilities of one that is not."""
+    networks = CompiledNetworks("always")
+    trainer, results = trained(networks, device=device, precision=precision)
+    assert networks.compiled(trainer._kind(model_spec(SETTINGS))) is not None
+    _, expected = trained(None, device=device, precision=precision)
+    assert np.allclose(results[-1].probabilities_n, expected[-1].probabilities_n, atol=tolerance)
