@@ -21,11 +21,22 @@ from hpsearch.model.weight_sources import WeightsSource
 from hpsearch.object_store import ObjectStore
 from hpsearch.run_files import MirroredFiles
 from hpsearch.search.types import Stretch
+from hpsearch.train import trial as trial_module
 from hpsearch.train.progress import Progress
 from tests.s3_server import BUCKET, address, s3_server
 
 RUNGS = (16, 32, 64)
 PARAMS = {"backbone": "test_resnet", "image_px": 32, "batch_size": 8, "lr": 1e-3}
+
+
+class Ticking:
+    """A clock that goes on by a second whenever it is read."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 1.0
+        return self.now
 
 
 def image_set(directory: Path, num_images: int) -> ImageSet:
@@ -117,6 +128,21 @@ def test_promoted_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(j
     rest = list(reports(runner, stretch(from_images=RUNGS[0])))
     assert [report.images for report in rest] == list(RUNGS[1:])
     assert losses + [report.metrics["train_loss"] for report in rest] == straight
+
+
+def test_seconds_of_a_piece_are_its_own(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Ticking()
+    monkeypatch.setattr(trial_module, "time", clock)
+    straight = [report.seconds for report in reports(TrainingRunner(job), stretch())]
+    for trial in (1, 2):
+        first = reports(TrainingRunner(job), stretch(trial=trial))
+        pieces = [next(first).seconds]
+        first.close()
+        if trial == 2:  # its checkpoint was written, and its driver lost before it was journaled
+            pieces = []
+        from_images = RUNGS[0] if pieces else 0
+        pieces += [report.seconds for report in reports(TrainingRunner(job), stretch(trial=trial, from_images=from_images))]
+        assert pieces == straight
 
 
 def test_trial_goes_on_on_another_machine_where_only_an_object_store_has_its_checkpoint(job: SearchJob, tmp_path: Path) -> None:

@@ -129,10 +129,14 @@ class TrainingRunner:
                 "trial %d: its checkpoint at %s images is gone; it starts again", stretch.trial, f"{stretch.from_images:,}"
             )
         seconds = 0.0
+        from_checkpoint = trainer.images_seen > 0
         try:
             for result in trainer.run(self._job.rungs):
-                seconds += result.seconds
-                if result.images > stretch.from_images:
+                is_new = result.images > stretch.from_images
+                if is_new or not from_checkpoint:  # the checkpoint's rung comes first, and its seconds were journaled
+                    seconds += result.seconds
+                from_checkpoint = False
+                if is_new:
                     self._job.files.send(checkpoint)
                     yield self._report(result, seconds, data.val)
                     seconds = 0.0
