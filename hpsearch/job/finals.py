@@ -187,7 +187,7 @@ class Finals:
             num_started += 1
             self._running[training] = time.monotonic()
             self.display.event(f"training trial {training.trial} again with fresh seed {training.repeat}")
-            return Call(key=training, kwargs={"job": self._job(training)})
+            return Call(key=training, kwargs={"job": dataclasses.replace(self._job(training), gpus=resources.gpus)})
 
         def ended(training: Training) -> None:
             self.book(RETRAINING, resources.gpus * (time.monotonic() - self._running.pop(training)))
