@@ -130,7 +130,7 @@ class Scorer:
     def answers(
         self, paths: Sequence[str], *, num_workers: int | None = None
     ) -> Iterator[tuple[list[int], NDArray[np.float64], list[tuple[str, str]]]]:
-        """The same by batches: rows of `paths`, their P(deepfake), and the files that could not be read, each with its reason."""
+        """The same by batches: rows of `paths`, their P(deepfake), and files that could not be read, each with its reason."""
         workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
         for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers, self._batch_size):
             yield rows, self.scored(pixels_bhwc) if rows else np.empty(0), failed

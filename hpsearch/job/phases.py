@@ -150,29 +150,28 @@ class Run:
         with self._phase("starting Ray"):
             cluster = connect(self.config.address, tune_dir=self.layout.tune, plugins=self.config.plugins)
         listen_everywhere()
-        with cluster:
-            with growing(self.config.resources, say=self.display.event):
-                self._check_nodes()
-                nodes = cluster.nodes()
-                with self._phase("reading images"):
-                    self._fill_cache()
-                if not self.layout.audit.is_file():
-                    with self._phase("auditing images"):
-                        self._audit()
-                shares = with_packing(self.config.resources, nodes, lambda: packing_job(self.inputs), self.layout.packing)
-                resources = plan_resources(shares, nodes)
-                check_gpu_hours(self.config.budget, resources.gpus, self.display.event)
-                whole = whole_machine(resources, nodes)
-                self.spending = self._clock(resources, whole)
-                self.engine.resources(resources.gpus)
-                with self._phase("searching"):
-                    ending = self._search(resources)
-                if ending is not Ending.INTERRUPTED and not self.record.has_finals():
-                    self._finals(self._with_slots_now(resources), whole)
-                if ending is not Ending.INTERRUPTED and self.config.address and self.submission.is_missing:
-                    resources = self._with_slots_now(resources)
-                    with self._phase("predicting", resources.gpus * self.submission.num_parts(resources)):
-                        self.submission.make_on_workers(resources)
+        with cluster, growing(self.config.resources, say=self.display.event):
+            self._check_nodes()
+            nodes = cluster.nodes()
+            with self._phase("reading images"):
+                self._fill_cache()
+            if not self.layout.audit.is_file():
+                with self._phase("auditing images"):
+                    self._audit()
+            shares = with_packing(self.config.resources, nodes, lambda: packing_job(self.inputs), self.layout.packing)
+            resources = plan_resources(shares, nodes)
+            check_gpu_hours(self.config.budget, resources.gpus, self.display.event)
+            whole = whole_machine(resources, nodes)
+            self.spending = self._clock(resources, whole)
+            self.engine.resources(resources.gpus)
+            with self._phase("searching"):
+                ending = self._search(resources)
+            if ending is not Ending.INTERRUPTED and not self.record.has_finals():
+                self._finals(self._with_slots_now(resources), whole)
+            if ending is not Ending.INTERRUPTED and self.config.address and self.submission.is_missing:
+                resources = self._with_slots_now(resources)
+                with self._phase("predicting", resources.gpus * self.submission.num_parts(resources)):
+                    self.submission.make_on_workers(resources)
         return ending
 
     def _with_slots_now(self, resources: TrialResources) -> TrialResources:

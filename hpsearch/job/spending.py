@@ -51,8 +51,8 @@ def check_gpu_hours(budget: BudgetConfig, gpus: float, say: Callable[[str], None
         return
     if budget.minutes is None and budget.trials is None:
         raise ClusterError(
-            f"--gpu-hours {budget.gpu_hours:g} is the only limit, and trials get no GPU here, so the search would never end. Give "
-            "--minutes or --trials; where nodes have GPUs, `ray status` shows whether Ray knows of them."
+            f"--gpu-hours {budget.gpu_hours:g} is the only limit, and trials get no GPU here, so the search would never end. "
+            "Give --minutes or --trials; where nodes have GPUs, `ray status` shows whether Ray knows of them."
         )
     say(f"--gpu-hours {budget.gpu_hours:g} limits nothing: trials get no GPU here")
 
@@ -132,7 +132,7 @@ class Spending:
         return min(counts, default=trainings_by_images(self.reserve_fraction, study.images_trained, self.images_to_retrain))
 
     def may_start(self, study: Study, num_running: int) -> bool:
-        """Whether one more training, with a trial's resources, ends within the limits beside `num_running` that are under way."""
+        """Whether one more training, with a trial's resources, ends within the limits; `num_running` are under way."""
         best = study.best()
         seconds = self._training_seconds(best)
         in_time = (
