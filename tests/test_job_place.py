@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from hpsearch import status, trial
+from hpsearch import status
 from hpsearch.config import DataConfig, RunConfig
 from hpsearch.errors import InputError
 from hpsearch.job.inputs import earlier_studies, read_inputs
 from hpsearch.job.place import Place, is_taken, looked_at, place_of
 from hpsearch.job.record import write_config
+from hpsearch.job.single_trial import replayed
 from hpsearch.report.__main__ import main as report
 from hpsearch.run import new_name
 from hpsearch.search.engine import Engine
@@ -112,7 +113,7 @@ def test_trial_of_a_run_on_a_store_is_replayed_with_its_data_and_seed(
         assert stretch is not None
         write_config(run.layout, inputs)
         run.files.send_below(run.layout.root)
-    order = trial.replayed(trial.parser().parse_args(["--from", run.objects.address, "--trial", "0"]))
+    order = replayed(run.objects.address, 0, data="", seed=None, overrides=[])
     assert (order.params, order.rungs, order.seed) == (stretch.params, inputs.rungs, trial_seed(3, 0))
     assert order.journaled is not None
 

@@ -153,6 +153,8 @@ class Run:
         with cluster, growing(self.config.resources, say=self.display.event):
             self._check_nodes()
             nodes = cluster.nodes()
+            asked = plan_resources(self.config.resources, nodes)  # what no node holds is refused before images are read
+            check_gpu_hours(self.config.budget, asked.gpus, self.display.event)
             with self._phase("reading images"):
                 self._fill_cache()
             if not self.layout.audit.is_file():
@@ -160,7 +162,6 @@ class Run:
                     self._audit()
             shares = with_packing(self.config.resources, nodes, lambda: packing_job(self.inputs), self.layout.packing)
             resources = plan_resources(shares, nodes)
-            check_gpu_hours(self.config.budget, resources.gpus, self.display.event)
             whole = whole_machine(resources, nodes)
             self.spending = self._clock(resources, whole)
             self.engine.resources(resources.gpus)
