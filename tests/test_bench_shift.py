@@ -11,7 +11,7 @@ from hpsearch.bench.planted_shift import Studio, Tried, as_text, planted_set
 
 @pytest.fixture
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planted_shift, "NUM_IMAGES", {"train": 400, "val": 80, "holdout": 40})
+    monkeypatch.setattr(planted_shift, "NUM_IMAGES", {"train": 160, "val": 40, "holdout": 24})
 
 
 def _studios(*, is_held: bool) -> list[Studio]:

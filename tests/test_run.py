@@ -1,11 +1,8 @@
 """The whole job on real Ray with tiny images: what it leaves behind, and how it continues."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -194,31 +191,6 @@ def test_a_warm_start_tells_the_sampler_of_an_earlier_study(study: Path, here: P
     assert f"the sampler knows {len(tried)} trials of earlier studies" in said.stdout + said.stderr
 
 
-def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(here: Path) -> None:
-    words = [sys.executable, "-m", "hpsearch.run", "--data", here / "data", "--space", here / "space.yaml", "--out", here]
-    words += ["--name", "stopped", "--trials", "4", "--json", "--set", "fixed.images_per_trial=600"]
-    journal = here / "stopped" / "journal.jsonl"
-    driver = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (journal.is_file() and '"rung"' in journal.read_text()):
-        time.sleep(0.1)
-    os.kill(driver.pid, signal.SIGINT)
-    said, complained = driver.communicate(timeout=60)
-    assert driver.returncode == 130, said + complained
-    assert "same command with --name stopped continues" in json.loads(said)["text"]
-    events = [json.loads(line) for line in complained.splitlines()]
-    assert {"phase", "event", "rung"} <= {event["kind"] for event in events}
-    assert any(event.get("text", "").startswith("stopping; everything is kept") for event in events)
-    assert json.loads((here / "stopped" / "result.json").read_text())["status"] == "interrupted"
-    before = read_events(journal)
-    hpsearch(*map(str, ["run", *words[3:]]))
-    after = read_events(journal)
-    assert after[: len(before)] == before
-    rungs = [(event["trial"], event["images"]) for event in after if event["event"] == "rung"]
-    assert len(rungs) == len(set(rungs))
-    assert json.loads((here / "stopped" / "result.json").read_text())["status"] == "done"
-
-
 def test_plan_says_what_would_happen_and_starts_nothing(here: Path) -> None:
     shown = hpsearch("run", "--data", here / "data", "--space", here / "space.yaml", "--out", here / "planned", "--plan").stdout
     assert "24 trials" in shown
@@ -286,7 +258,11 @@ def test_the_search_begins_with_an_audit_and_the_model_is_used_with_the_views_of
             ["--trials", 1, "--set", "resources.cpus_per_trial=999"],
             "a trial asks for 999 CPU and 0 GPU, and no node",
         ),
-        (["--gpu-hours", 1, "--set", "resources.gpus_per_trial=0"], "--gpu-hours 1 is the only limit, and trials get no GPU"),
+        pytest.param(
+            ["--gpu-hours", 1, "--set", "resources.gpus_per_trial=0"],
+            "--gpu-hours 1 is the only limit, and trials get no GPU",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_the_cluster_cannot_give_is_refused_before_images_are_read(here: Path, words: list[object], said: str) -> None:

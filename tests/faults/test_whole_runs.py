@@ -1,12 +1,14 @@
-"""The whole job, with networks that train, killed at any second: before, in and after the search, and while it exports."""
+"""The whole job, with networks that train: killed at any second of all its phases, and stopped by Ctrl-C."""
 
 import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,6 +57,34 @@ def test_a_run_killed_at_any_second_ends_whole(tmp_path: Path, seed: int) -> Non
     assert submission["img_name"].tolist() == template["img_name"].tolist()
     assert submission["y_pred"].between(0, 1).all()
     ledger.studied("SIGKILL of a whole run", FAULTS_PER_STUDY, num_rungs=len(rungs))
+
+
+def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    make_competition(tmp_path / "data")
+    (tmp_path / "space.yaml").write_text(SPACE)
+    words = [sys.executable, "-m", "hpsearch.run", "--data", tmp_path / "data", "--space", tmp_path / "space.yaml"]
+    words += ["--out", tmp_path, "--name", "study", "--trials", 4, "--json", "--set", "fixed.images_per_trial=600"]
+    command = list(map(str, words))
+    layout = RunLayout(tmp_path / "study")
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (layout.journal.is_file() and '"rung"' in layout.journal.read_text()):
+        time.sleep(0.1)
+    driver.send_signal(signal.SIGINT)
+    said, complained = driver.communicate(timeout=60)
+    assert driver.returncode == 130, said + complained
+    assert "same command with --name study continues" in json.loads(said)["text"]
+    told = [json.loads(line) for line in complained.splitlines()]
+    assert {"phase", "event", "rung"} <= {event["kind"] for event in told}
+    assert any(event.get("text", "").startswith("stopping; everything is kept") for event in told)
+    assert json.loads(layout.result.read_text())["status"] == "interrupted"
+    before = read_events(layout.journal)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    after = read_events(layout.journal)
+    assert after[: len(before)] == before
+    rungs = [(event["trial"], event["images"]) for event in after if event["event"] == "rung"]
+    assert len(rungs) == len(set(rungs))
+    assert json.loads(layout.result.read_text())["status"] == "done"
 
 
 def started(root: Path, sessions: str) -> subprocess.Popen[str]:
