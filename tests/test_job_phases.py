@@ -1,8 +1,10 @@
 """The frame around the phases of a run: what it says of itself while they last and when they end."""
 
 import dataclasses
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from hpsearch.execute.session import Ending
 from hpsearch.job.check_template import check_template
 from hpsearch.job.inputs import Inputs, read_inputs
 from hpsearch.job.phases import Run
+from hpsearch.job.record import ASKED_OF_FINALS, Record
 from tests.small_set import SPACE, make_competition
 
 
@@ -111,6 +114,27 @@ def test_few_images_of_a_large_template_are_tried_from_its_first_to_its_last(inp
     paths = [*template.paths[:1], *["nowhere.jpg"] * 98, *template.paths[:1]]
     large = dataclasses.replace(template, names=paths, paths=paths)
     assert "14 of the 16 images" in check_template(large)[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "are_there"),
+    [({}, True), ({"reserve_fraction": 0.5}, True), ({"views": "flip"}, False), ({"train_on": "all"}, False)],
+)
+def test_finals_are_redone_where_something_else_is_asked_of_them(
+    inputs: Inputs, changed: dict[str, Any], are_there: bool
+) -> None:
+    run = start(WithoutWork, inputs)
+    run.layout.best.mkdir()
+    (run.layout.best / "model.json").touch()
+    run.layout.val_predictions.touch()
+    final = dataclasses.asdict(inputs.config.final)
+    asked = {name: final[name] for name in ASKED_OF_FINALS}
+    kept = {**json.loads(run.layout.result.read_text()), "confirmation": {"finalists": [{"trial": 0}]}}
+    for told in ({**kept, "final": asked}, kept):  # one of before this was kept counts as what is asked
+        run.layout.result.write_text(json.dumps(told))
+        config = dataclasses.replace(inputs.config, final=dataclasses.replace(inputs.config.final, **changed))
+        record = Record(run.layout, dataclasses.replace(inputs, config=config), run.engine)
+        assert record.has_finals() == (are_there or "final" not in told)
 
 
 @pytest.mark.parametrize(

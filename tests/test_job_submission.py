@@ -16,7 +16,6 @@ from hpsearch.final.export import read_description
 from hpsearch.job import submission
 from hpsearch.job.inputs import Inputs, read_inputs
 from hpsearch.job.phases import Run
-from hpsearch.job.record import Record
 from tests.exported import make_export
 from tests.small_set import SPACE, make_competition
 
@@ -87,17 +86,3 @@ def test_workers_give_the_answers_of_this_process_each_of_a_part(
 def test_a_small_template_is_scored_by_one_worker(inputs: Inputs) -> None:
     run = start(Here, inputs, "here")
     assert run.submission.num_parts(TrialResources(cpus=1, gpus=0, slots=8)) == 1
-
-
-@pytest.mark.parametrize("changed", [{}, {"views": "flip"}, {"train_on": "all"}, {"reserve_fraction": 0.5}])
-def test_finals_are_redone_where_something_else_is_asked_of_them(inputs: Inputs, changed: dict[str, object]) -> None:
-    run = start(Here, inputs, "here")
-    run.layout.val_predictions.write_text("")
-    found = {"finalists": [{"trial": 0}]}
-    asked = run.record._asked()
-    run.record._final = {"confirmation": found, "final": asked}  # type: ignore[typeddict-item]  # what is looked at
-    final = dataclasses.replace(inputs.config.final, **changed)  # type: ignore[arg-type]  # by name
-    now = dataclasses.replace(inputs, config=dataclasses.replace(run.config, final=final))
-    again = Record(run.layout, now, run.engine)
-    again._final = run.record._final
-    assert again.has_finals() == (changed.keys() <= {"reserve_fraction"})
