@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import NoReturn
 
+from hpsearch.cli import leave
 from hpsearch.config import nearest
 
 COMMANDS = {
@@ -39,5 +41,10 @@ def main() -> int:
     return 2
 
 
+def script() -> NoReturn:
+    """What the installed command `hpsearch` calls."""
+    leave(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

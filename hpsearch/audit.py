@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from hpsearch.cli import Parser, add_set_option, guarded
+from hpsearch.cli import Parser, add_set_option, guarded, leave
 from hpsearch.config import DataConfig, RunConfig
 from hpsearch.errors import EXIT_DONE, EXIT_PROBLEM
 from hpsearch.files import require_place, write_text
@@ -45,4 +44,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.cli import Parser, guarded
+from hpsearch.cli import Parser, guarded, leave
 from hpsearch.config import DataConfig, nearest
 from hpsearch.errors import InputError
 from hpsearch.report import wording
@@ -93,4 +92,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from hpsearch.cli import Parser, guarded
+from hpsearch.cli import Parser, guarded, leave
 from hpsearch.errors import EXIT_DONE, EXIT_PROBLEM
 
 
@@ -44,4 +43,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

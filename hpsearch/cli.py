@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import json
 import os
 import sys
@@ -69,6 +71,35 @@ def guarded(command: Callable[[list[str]], int], argv: list[str] | None = None) 
             raise
         sys.stderr.write(stderr_line("error", str(storage), before="hpsearch: "))
         return storage.exit_code
+
+
+def leave(main: Callable[[], int]) -> NoReturn:
+    """Runs the command `main` and ends this process with its exit code."""
+    code = 1  # of an exception that nobody expected
+
+    def end() -> None:
+        if "ray" in sys.modules:
+            skip_native_cleanup(code)
+
+    atexit.register(end)  # first, so that it is called last
+    try:
+        code = main()
+    except SystemExit as asked:
+        code = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
+        raise
+    sys.exit(code)
+
+
+def skip_native_cleanup(code: int) -> NoReturn:
+    """Ends this process without the destructors of its libraries, once Python has cleaned up.
+
+    Threads of Ray's outlive `ray.shutdown`; one that logs while its logger is destroyed crashes the process, and a finished run
+    would end like a failed one (seen with Ray 2.60).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def add_set_option(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpsearch.cli import Parser, guarded
+from hpsearch.cli import Parser, guarded, leave
 from hpsearch.errors import InputError
 from hpsearch.files import require_place
 
@@ -97,4 +97,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.cli import Parser, add_set_option, guarded, use_json_lines
+from hpsearch.cli import Parser, add_set_option, guarded, leave, use_json_lines
 from hpsearch.config import BudgetConfig, DataConfig, RunConfig
 from hpsearch.errors import InputError
 
@@ -166,4 +166,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

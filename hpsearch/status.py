@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from hpsearch.cli import Parser, guarded
+from hpsearch.cli import Parser, guarded, leave
 
 
 def parser() -> Parser:
@@ -49,4 +47,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

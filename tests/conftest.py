@@ -1,16 +1,34 @@
 """What every test shares: a private Ray token, the faces set where it is at hand, and no logged ERROR."""
 
+import atexit
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hpsearch.cli import skip_native_cleanup
+
 CLIENT_PORT = 9001
 """Of the cluster that `machines` makes."""
 FACES = Path(__file__).parents[2] / "shared" / "data" / "faces"
+
+
+_sessions: list[pytest.Session] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Keeps the session for its exit status."""
+    _sessions.append(session)
+
+
+@atexit.register  # before all others, so that it is called last
+def _end_as_the_session_did() -> None:
+    if _sessions and "ray" in sys.modules:
+        skip_native_cleanup(int(_sessions[0].exitstatus))
 
 
 @pytest.fixture

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 from hpsearch.bench.cluster_command import add_cluster
 from hpsearch.bench.confirm_command import add_confirm
 from hpsearch.bench.overhead_command import add_overhead
 from hpsearch.bench.search_command import add_search
 from hpsearch.bench.shift_command import add_shift
 from hpsearch.bench.train_command import add_train
-from hpsearch.cli import Parser, guarded
+from hpsearch.cli import Parser, guarded, leave
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,4 +31,4 @@ def _command(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

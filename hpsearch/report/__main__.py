@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from hpsearch.cli import Parser, guarded
+from hpsearch.cli import Parser, guarded, leave
 from hpsearch.errors import InputError
 from hpsearch.files import require_place
 
@@ -55,4 +54,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)
