@@ -90,7 +90,7 @@ def test_batches_are_gathered_ahead() -> None:
     images = labelled_images()
     batches = train(images)
     next(batches)
-    time.sleep(0.2)
+    time.sleep(1)
     images.images_nhwc[:] = 255
     assert rows_of(next(batches)[0]) != [255] * 7
     batches.close()

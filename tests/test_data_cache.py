@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import timeit
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -174,9 +175,12 @@ def test_who_waits_for_another_builder_says_so_and_shows_its_progress(tmp_path: 
     waiter = threading.Thread(target=opened, args=(paths, tmp_path / "cache"), kwargs=options)
     with caplog.at_level(logging.INFO), only_one_builder(directory, 4, None):
         waiter.start()
-        time.sleep(1.6)
+        deadline = time.monotonic() + 60
+        while not calls:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         assert f"waiting for process {os.getpid()}" in caplog.text
-        assert calls == [(3, 4)]
+        assert set(calls) == {(3, 4)}
     waiter.join(timeout=30)
     assert calls[-1] == (4, 4)
 
@@ -246,14 +250,15 @@ def test_a_cache_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         opened(write_images(tmp_path / "images", 1), tmp_path / "file" / "cache")
 
 
-def test_opening_a_ready_cache_of_500_000_images_takes_milliseconds(tmp_path: Path) -> None:
+def test_opening_a_ready_cache_of_500_000_images_costs_little_beside_a_list_of_their_names(tmp_path: Path) -> None:
     num_images = 500_000
     np.ones(estimated_bytes(num_images, 1), np.uint8).tofile(tmp_path / "pixels.u8")
     np.ones(num_images, np.uint8).tofile(tmp_path / "state.u8")
     (tmp_path / "index.json").write_text(json.dumps({"num_images": num_images, "px": 1}))
-    started = time.perf_counter()
+    names = json.dumps([f"{number}.jpg" for number in range(num_images)])
     assert open_ready(tmp_path).readable_n.sum() == num_images
-    assert time.perf_counter() - started < 0.05
+    opening = min(timeit.repeat(lambda: open_ready(tmp_path), number=1, repeat=5))
+    assert opening < min(timeit.repeat(lambda: json.loads(names), number=1, repeat=5)) / 5
 
 
 def test_the_address_of_a_cache_that_exists_stays() -> None:

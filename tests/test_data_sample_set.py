@@ -1,6 +1,5 @@
 """The sample set is quickly made, always the same, free of leaks and of shortcuts, and can be learned."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -84,9 +83,7 @@ def test_the_same_seed_draws_the_same_files_and_another_others(tmp_path: Path, m
 
 def test_a_finished_set_is_used_again(made: Path) -> None:
     before = (made / "phase1" / "groups.csv").stat().st_mtime_ns
-    started = time.perf_counter()
     assert make_sample_set(made, seed=0) == made
-    assert time.perf_counter() - started < 0.1
     assert (made / "phase1" / "groups.csv").stat().st_mtime_ns == before
 
 

@@ -20,7 +20,7 @@ def test_address_where_nothing_answers_fails_within_seconds(tmp_path: Path) -> N
     start = time.perf_counter()
     with pytest.raises(ClusterError, match=rf"--address 127.0.0.1:{port}: nothing answers there"):
         connect(f"127.0.0.1:{port}", tune_dir=tmp_path)
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 30  # Ray itself waits for minutes
 
 
 @pytest.mark.parametrize("address", ["cluster", "10.0.0.1", "ray://head", "10.0.0.1:http"])

@@ -78,7 +78,7 @@ def test_a_schedulers_sigterm_is_obeyed_well_within_its_notice(tmp_path: Path, s
             driver.send_signal(signal.SIGTERM)
             driver.communicate(timeout=30)
             assert time.monotonic() - began < 30
-            _, alive = psutil.wait_procs(children, timeout=10)
+            _, alive = psutil.wait_procs(children, timeout=30)
             assert alive == []
         study.finish()
         study.check("SIGTERM with 30 s notice", FAULTS_PER_STUDY)
