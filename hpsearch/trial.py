@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.cli import Parser, add_set_option, guarded
+from hpsearch.cli import Parser, add_set_option, guarded, leave
 from hpsearch.errors import InputError
 from hpsearch.files import require_place
 from hpsearch.layout import MODEL_DESCRIPTION
@@ -140,8 +140,9 @@ def train(trial: SingleTrial, device: str, export: Path | None) -> int:
 
 def opened(trial: SingleTrial) -> TrainingData:
     """The decoded images; says what is trained on which."""
+    from hpsearch.data.processes import num_cores
     from hpsearch.data.training_data import open_training_data
-    from hpsearch.job.inputs import cache_directory, num_cores
+    from hpsearch.job.inputs import cache_directory
 
     for note in trial.notes:
         print(note)
@@ -202,4 +203,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 
 from hpsearch.data.dataset import Dataset, ImageSet
 from hpsearch.errors import ClusterError, StorageError
-from hpsearch.execute import runner as module
 from hpsearch.execute.runner import MakeTrainingRunner, SearchJob, TrainingRunner
 from hpsearch.execute.stretch import RungReport
 from hpsearch.layout import RunLayout
@@ -22,7 +21,9 @@ from hpsearch.object_store import ObjectStore
 from hpsearch.run_files import MirroredFiles
 from hpsearch.search.types import Stretch
 from hpsearch.train import trial as trial_module
+from hpsearch.train import worker_setup
 from hpsearch.train.progress import Progress
+from hpsearch.train.worker_setup import WorkerSetup
 from tests.s3_server import BUCKET, address, s3_server
 
 RUNGS = (16, 32, 64)
@@ -64,17 +65,18 @@ def job(dataset: Dataset, tmp_path: Path) -> SearchJob:
     RunLayout(tmp_path / "run").trials.mkdir(parents=True)
     return SearchJob(
         dataset=dataset,
-        cache_dir=str(tmp_path / "cache"),
+        setup=WorkerSetup(cache_dir=str(tmp_path / "cache"), num_workers=0, max_unreadable_fraction=0.0, precision="fp32"),
         run_dir=str(tmp_path / "run"),
         stored_px={32: 32},
         rungs=RUNGS,
         images_per_trial=RUNGS[-1],
         seed=0,
         objective="auc",
-        precision="fp32",
-        num_workers=0,
-        max_unreadable_fraction=0.0,
     )
+
+
+def with_setup(job: SearchJob, **changed: Any) -> SearchJob:
+    return dataclasses.replace(job, setup=dataclasses.replace(job.setup, **changed))
 
 
 def stretch(trial: int = 0, from_images: int = 0, **params: Any) -> Stretch:
@@ -152,7 +154,7 @@ def test_trial_goes_on_on_another_machine_where_only_an_object_store_has_its_che
 
         def on(machine: str) -> TrainingRunner:
             root = tmp_path / machine
-            return TrainingRunner(dataclasses.replace(job, run_dir=str(root), files=MirroredFiles(objects, root)))
+            return TrainingRunner(with_setup(dataclasses.replace(job, run_dir=str(root)), files=MirroredFiles(objects, root)))
 
         first = reports(on("one"), stretch())
         losses = [next(first).metrics["train_loss"]]
@@ -172,9 +174,9 @@ def test_trial_whose_checkpoint_is_gone_starts_again_and_reports_only_what_is_ne
 
 def test_images_are_opened_once_for_each_size(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    really_open = module.open_training_data
+    really_open = worker_setup.open_training_data
     monkeypatch.setattr(
-        module, "open_training_data", lambda *args, **kwargs: opened.append(kwargs["px"]) or really_open(*args, **kwargs)
+        worker_setup, "open_training_data", lambda *args, **kwargs: opened.append(kwargs["px"]) or really_open(*args, **kwargs)
     )
     runner = TrainingRunner(job)
     for trial in range(3):
@@ -185,7 +187,7 @@ def test_images_are_opened_once_for_each_size(job: SearchJob, monkeypatch: pytes
 def test_a_compiled_network_is_kept_for_the_next_trial(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs = []
     monkeypatch.setattr("hpsearch.train.compiled.BACKEND", lambda graph, inputs: graphs.append(graph) or graph.forward)
-    runner = TrainingRunner(dataclasses.replace(job, compile="always"))
+    runner = TrainingRunner(with_setup(job, compile="always"))
     for trial in range(2):
         next(reports(runner, stretch(trial=trial)))
     assert len(graphs) == 1
@@ -203,7 +205,7 @@ def test_progress_says_images_and_speed(job: SearchJob, monkeypatch: pytest.Monk
 def test_gpu_that_torch_cannot_see_is_no_trial_s_fault(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ClusterError, match=r"Ray gave a worker 0.25 GPU, but torch .* sees none"):
-        TrainingRunner(dataclasses.replace(job, gpus=0.25))
+        TrainingRunner(with_setup(job, gpus=0.25))
 
 
 def test_start_weights_come_from_the_file_that_the_driver_found(
@@ -216,7 +218,7 @@ def test_start_weights_come_from_the_file_that_the_driver_found(
     file = tmp_path / "found.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), file)
     source = WeightsSource(tag="test_resnet.r160_in1k", file=file)
-    runner = TrainingRunner(dataclasses.replace(job, start_weights={("test_resnet", "in1k"): source}))
+    runner = TrainingRunner(with_setup(job, start_weights={("test_resnet", "in1k"): source}))
     stretch = Stretch(trial=0, params={**PARAMS, "weights": "in1k"}, from_images=0, to_images=16)
     report = next(iter(runner.run(stretch, lambda progress: None)))
     assert report.images == 16

@@ -14,6 +14,7 @@ from hpsearch.final.retrain import EXPORT, Retrained, RetrainJob, finished, retr
 from hpsearch.model.backbones import build
 from hpsearch.train.settings import settings_from
 from hpsearch.train.vocabulary import model_spec
+from hpsearch.train.worker_setup import WorkerSetup
 from tests.small_set import make_competition
 
 
@@ -23,18 +24,16 @@ def job(tmp_path: Path) -> RetrainJob:
     weights = tmp_path / "start.safetensors"
     save_file(build(model_spec(settings_from(params))).network.state_dict(), weights)
     return RetrainJob(
+        setup=WorkerSetup(
+            cache_dir=str(tmp_path / "cache"), num_workers=1, max_unreadable_fraction=0.0, precision="fp32", compile="never"
+        ),
         dataset=find_dataset(make_competition(tmp_path / "data"), val_fraction=0.2, seed=0),
         params={**params, "weights": str(weights)},
         images=16,
         stored_px=40,
-        cache_dir=str(tmp_path / "cache"),
         directory=str(tmp_path / "retrained"),
         seed=0,
         objective="auc",
-        precision="fp32",
-        num_workers=1,
-        max_unreadable_fraction=0.0,
-        compile="never",
     )
 
 
@@ -79,8 +78,8 @@ def test_a_training_that_shares_a_gpu_keeps_to_its_share(job: RetrainJob, monkey
 
     shares: list[float] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("hpsearch.final.retrain.keep_to_share", shares.append)
-    monkeypatch.setattr("hpsearch.final.retrain.open_training_data", stop)
+    monkeypatch.setattr("hpsearch.train.worker_setup.keep_to_share", shares.append)
+    monkeypatch.setattr("hpsearch.train.worker_setup.open_training_data", stop)
     with pytest.raises(StoppedError):
-        run(dataclasses.replace(job, gpus=0.25))
+        run(dataclasses.replace(job, setup=dataclasses.replace(job.setup, gpus=0.25)))
     assert shares == [0.25]

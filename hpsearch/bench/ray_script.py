@@ -30,8 +30,9 @@ from torch.utils.data import DataLoader
 from hpsearch.bench.augmentation import torchvision_pipeline
 from hpsearch.bench.usual_way import ImageFiles
 from hpsearch.config import DataConfig, Params, RunConfig
+from hpsearch.data.processes import num_cores
 from hpsearch.execute.connect import connect
-from hpsearch.job.inputs import Inputs, num_cores, read_inputs
+from hpsearch.job.inputs import Inputs, read_inputs
 from hpsearch.metrics import score
 from hpsearch.model.backbones import build
 from hpsearch.train.augment.registry import resolved

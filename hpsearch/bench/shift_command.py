@@ -23,7 +23,7 @@ def add_shift(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _shift(arguments: argparse.Namespace) -> str:
     from hpsearch.bench.planted_shift import as_text, run_seed
-    from hpsearch.job.inputs import num_cores
+    from hpsearch.data.processes import num_cores
 
     if arguments.seeds < 1:
         raise InputError(f"--seeds {arguments.seeds}: must be at least 1.")

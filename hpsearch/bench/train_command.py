@@ -81,7 +81,8 @@ def measured(arguments: argparse.Namespace) -> TrainFigures:
     import torch
 
     from hpsearch.bench.training_speed import full_settings, measure
-    from hpsearch.job.inputs import cache_directory, num_cores, read_dataset
+    from hpsearch.data.processes import num_cores
+    from hpsearch.job.inputs import cache_directory, read_dataset
     from hpsearch.report.provenance import provenance
 
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -25,6 +25,11 @@ _CHILD = "from hpsearch.data.processes import _serve; _serve()"
 _DONE = object()
 
 
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def map_in_processes(function: Callable[..., T], tasks: Iterable[tuple[Any, ...]], *, num_workers: int) -> Generator[T]:
     """Yields `function(*task)` for each task, as they come.
 

@@ -5,29 +5,25 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hpsearch.config import Compile, Objective, Precision
+from hpsearch.config import Objective
 from hpsearch.data.dataset import Dataset
-from hpsearch.data.training_data import LabelledImages, TrainingData, open_training_data
-from hpsearch.errors import ClusterError
+from hpsearch.data.training_data import LabelledImages, TrainingData
 from hpsearch.execute.stretch import RungReport
 from hpsearch.judge.objectives import objective_value
 from hpsearch.layout import RunLayout
-from hpsearch.model.weight_sources import WeightsSource, at_hand
-from hpsearch.run_files import RunFiles, SharedFiles
 from hpsearch.search.types import Stretch
 from hpsearch.train.compiled import CompiledNetworks
-from hpsearch.train.memory import keep_to_share
-from hpsearch.train.plugins import import_plugins
 from hpsearch.train.progress import OnProgress, Progress
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import settings_from, trial_seed
 from hpsearch.train.trial import TrialTrainer
+from hpsearch.train.worker_setup import WorkerSetup
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +34,10 @@ class SearchJob:
 
     dataset: Dataset
     """Labelled images."""
-    cache_dir: str
-    """Parent of the node's caches of decoded images."""
+    setup: WorkerSetup
+    """What the worker needs for any work."""
     run_dir: str
     """The run directory, the same on every node, or each one's own copy."""
-    files: RunFiles = field(default_factory=SharedFiles)
-    """How its files reach the other nodes."""
     stored_px: Mapping[int, int]
     """`image_px` → side at which its images are stored."""
     rungs: tuple[int, ...]
@@ -54,20 +48,6 @@ class SearchJob:
     """Seed of the study."""
     objective: Objective
     """What rungs compare."""
-    precision: Precision
-    """Autocast type."""
-    num_workers: int
-    """Processes that decode, where the node has no cache yet."""
-    max_unreadable_fraction: float
-    """Share of unreadable images that is accepted."""
-    compile: Compile = "auto"
-    """Whether networks are compiled; they are kept from trial to trial."""
-    gpus: float = 0.0
-    """GPUs of one trial; a fraction shares one."""
-    start_weights: Mapping[tuple[str, str], WeightsSource] = field(default_factory=dict)
-    """(backbone, `weights`) → the file that the driver found and every node sees."""
-    plugins: tuple[str, ...] = ()
-    """The user's modules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +72,11 @@ class TrainingRunner:
             InputError: a plugin that is not there or fails.
             ClusterError: Ray gave this process a GPU that torch cannot use.
         """
-        import_plugins(job.plugins)
-        self._job = job
+        self._job, self._setup = job, job.setup
         self._layout = RunLayout(Path(job.run_dir))
-        self._device = _device(job.gpus)
+        self._device = job.setup.begin()
         self._data_by_px: dict[int, TrainingData] = {}
-        self._compiled = CompiledNetworks(job.compile)
+        self._compiled = CompiledNetworks(job.setup.compile)
         gc.freeze()  # what is loaded by now stays: collecting after each stretch then takes 1 ms instead of 100
 
     def run(self, stretch: Stretch, on_progress: OnProgress) -> Iterator[RungReport]:
@@ -109,7 +88,7 @@ class TrainingRunner:
             HpsearchError: no trial is to blame: images, weights or storage.
         """
         checkpoint = self._layout.checkpoint(stretch.trial)
-        self._job.files.fetch(checkpoint)
+        self._setup.files.fetch(checkpoint)
         settings = settings_from({**stretch.params, "images_per_trial": self._job.images_per_trial})
         alive = Progress(images=stretch.from_images, images_per_second=0.0)
         data = self._data(self._job.stored_px[settings.image_px], lambda: on_progress(alive))
@@ -118,9 +97,9 @@ class TrainingRunner:
             data,
             seed=trial_seed(self._job.seed, stretch.trial),
             device=self._device,
-            precision=self._job.precision,
+            precision=self._setup.precision,
             checkpoint=checkpoint,
-            start_weights=at_hand(self._job.start_weights.get((settings.backbone, settings.weights)), self._job.files),
+            start_weights=self._setup.start_weights_of(settings),
             on_progress=on_progress,
             compiled=self._compiled,
         )
@@ -137,7 +116,7 @@ class TrainingRunner:
                     seconds += result.seconds
                 from_checkpoint = False
                 if is_new:
-                    self._job.files.send(checkpoint)
+                    self._setup.files.send(checkpoint)
                     yield self._report(result, seconds, data.val)
                     seconds = 0.0
         finally:
@@ -148,14 +127,7 @@ class TrainingRunner:
 
     def _data(self, px: int, give_sign_of_life: Callable[[], None]) -> TrainingData:
         if px not in self._data_by_px:
-            self._data_by_px[px] = open_training_data(
-                self._job.dataset,
-                px=px,
-                cache_dir=Path(self._job.cache_dir),
-                num_workers=self._job.num_workers,
-                max_unreadable_fraction=self._job.max_unreadable_fraction,
-                progress=lambda done, total: give_sign_of_life(),
-            )
+            self._data_by_px[px] = self._setup.training_data(self._job.dataset, px, lambda done, total: give_sign_of_life())
         return self._data_by_px[px]
 
     def _report(self, result: RungResult, seconds: float, val: LabelledImages) -> RungReport:
@@ -167,18 +139,6 @@ class TrainingRunner:
             "lr": result.lr,
             "images_per_second": result.images_per_second,
             "micro_batch": result.micro_batch,
-            "gpus": self._job.gpus,
+            "gpus": self._setup.gpus,
         }
         return RungReport(images=result.images, value=value, seconds=seconds, metrics=metrics)
-
-
-def _device(gpus: float) -> str:
-    if gpus == 0:
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise ClusterError(
-            f"Ray gave a worker {gpus:g} GPU, but torch {torch.__version__} sees none there. Check the driver with nvidia-smi, "
-            "and that this torch is built for CUDA."
-        )
-    keep_to_share(gpus)
-    return "cuda"

@@ -6,7 +6,7 @@ Legend: n files.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,30 +14,25 @@ import numpy as np
 
 from hpsearch.data.remote import is_remote, local_copy
 from hpsearch.final.scorer import UNKNOWN, Scorer
-from hpsearch.run_files import RunFiles, SharedFiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hpsearch.train.worker_setup import WorkerSetup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerJob:
     """All that a worker needs to score files."""
 
+    setup: WorkerSetup
+    """What the worker needs for any work."""
     paths: tuple[str, ...]
     """The files."""
     source: str
     """Of the data set: where it is an address, this node fetches its copy."""
-    cache_dir: str
-    """Parent of the node's caches."""
     export: str
     """Directory of the export."""
-    num_workers: int
-    """Threads that decode."""
-    plugins: tuple[str, ...] = ()
-    """The user's modules."""
-    files: RunFiles = field(default_factory=SharedFiles)
-    """How the export reaches this node."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -56,13 +51,14 @@ def answer(job: AnswerJob) -> Generator[dict[str, int], None, Answers]:
     Yields:
         `done` files.
     """
-    job.files.fetch_below(Path(job.export))
+    device = job.setup.begin()
+    job.setup.files.fetch_below(Path(job.export))
     if is_remote(job.source):
-        local_copy(job.source, Path(job.cache_dir))
-    scorer = Scorer.load(Path(job.export), plugins=job.plugins)
+        local_copy(job.source, Path(job.setup.cache_dir))
+    scorer = Scorer.load(Path(job.export), plugins=job.setup.plugins, device=device)
     answers = Answers(probabilities_n=np.full(len(job.paths), UNKNOWN), unreadable=[])
     done = 0
-    for rows, probabilities_b, failed in scorer.answers(job.paths, num_workers=job.num_workers):
+    for rows, probabilities_b, failed in scorer.answers(job.paths, num_workers=job.setup.num_workers):
         answers.probabilities_n[rows] = probabilities_b
         answers.unreadable.extend(failed)
         done += len(rows) + len(failed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,11 @@ import numpy as np
 
 from hpsearch.data.dataset import DEEPFAKE, REAL
 from hpsearch.data.string_column import StringColumn
-from hpsearch.data.training_data import open_training_data
 from hpsearch.final.scorer import Scorer
 from hpsearch.judge.objectives import auc
 from hpsearch.judge.robustness import DEGRADATIONS
 from hpsearch.judge.views import ALL_VIEWS, SINGLE_VIEWS, WHOLE, Views, averaged, chosen_views
 from hpsearch.model.ensemble import members_of
-from hpsearch.run_files import RunFiles, SharedFiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from hpsearch.config import Objective, TestViews
     from hpsearch.data.dataset import Dataset
     from hpsearch.data.training_data import LabelledImages
+    from hpsearch.train.worker_setup import WorkerSetup
 
 MAX_IMAGES = {"cpu": 1_000, "cuda": 5_000}
 """Validation images, drawn at random, that views are chosen on, and that one network sees of each degradation (an ensemble's
@@ -41,24 +40,16 @@ networks share them); the scores are those of all images."""
 class AssessJob:
     """All that a worker needs to judge one export."""
 
+    setup: WorkerSetup
+    """What the worker needs for any work."""
     dataset: Dataset
     """Labelled images."""
     export: str
     """Directory of the export."""
-    cache_dir: str
-    """Parent of the node's caches."""
     views: TestViews
     """Views to use; `auto`: chosen on validation images."""
     objective: Objective = "auc"
     """What they are chosen by."""
-    num_workers: int
-    """Processes that decode, where the node has no cache yet."""
-    max_unreadable_fraction: float
-    """Share of unreadable images that is accepted."""
-    plugins: tuple[str, ...] = ()
-    """The user's modules."""
-    files: RunFiles = field(default_factory=SharedFiles)
-    """How the export reaches this node."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -85,15 +76,10 @@ def assess(job: AssessJob) -> Generator[dict[str, int], None, Assessment]:
     Yields:
         `done` and `total` steps.
     """
-    job.files.fetch_below(Path(job.export))
-    scorer = Scorer.load(Path(job.export), plugins=job.plugins)
-    data = open_training_data(
-        job.dataset,
-        px=scorer.description.stored_px,
-        cache_dir=Path(job.cache_dir),
-        num_workers=job.num_workers,
-        max_unreadable_fraction=job.max_unreadable_fraction,
-    )
+    device = job.setup.begin()
+    job.setup.files.fetch_below(Path(job.export))
+    scorer = Scorer.load(Path(job.export), plugins=job.setup.plugins, device=device)
+    data = job.setup.training_data(job.dataset, scorer.description.stored_px)
     num_members = len(members_of(scorer.model))
     most = MAX_IMAGES[scorer.device.partition(":")[0]]
     total = len(DEGRADATIONS) + 3

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.data.training_data import open_training_data
 from hpsearch.files import replacing
 from hpsearch.final.export import export_trained
 from hpsearch.judge.objectives import objective_value
-from hpsearch.model.weight_sources import WeightsSource, at_hand
-from hpsearch.run_files import RunFiles, SharedFiles
 from hpsearch.train.compiled import CompiledNetworks
-from hpsearch.train.memory import infeasible_without_memory, keep_to_share
-from hpsearch.train.plugins import import_plugins
+from hpsearch.train.memory import infeasible_without_memory
 from hpsearch.train.result import RungResult
 from hpsearch.train.settings import settings_from
 from hpsearch.train.trial import TrialTrainer
@@ -27,10 +23,11 @@ from hpsearch.train.trial import TrialTrainer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hpsearch.config import Compile, Objective, Params, Precision
+    from hpsearch.config import Objective, Params
     from hpsearch.data.dataset import Dataset
     from hpsearch.data.training_data import LabelledImages, TrainingData
     from hpsearch.train.peers import Peers
+    from hpsearch.train.worker_setup import WorkerSetup
 
 NUM_EVALUATIONS = 8
 """Evaluations during the retraining, for its curve and its checkpoints."""
@@ -42,6 +39,8 @@ EXPORT, CHECKPOINT, FINISHED = "export", "checkpoint.pt", "finished.json"
 class RetrainJob:
     """All that a worker needs to retrain and export one configuration."""
 
+    setup: WorkerSetup
+    """What the worker needs for any work."""
     dataset: Dataset
     """Labelled images."""
     params: Params
@@ -50,30 +49,12 @@ class RetrainJob:
     """Full budget."""
     stored_px: int
     """Side at which images are stored."""
-    cache_dir: str
-    """Parent of the node's caches."""
     directory: str
     """Where its checkpoint, its curve, its model and what came of it go."""
     seed: int
     """Seed of weights, order and augmentation."""
     objective: Objective
     """What is reported at each evaluation."""
-    precision: Precision
-    """Autocast type."""
-    num_workers: int
-    """Processes that decode, where the node has no cache yet."""
-    max_unreadable_fraction: float
-    """Share of unreadable images that is accepted."""
-    compile: Compile = "auto"
-    """Whether the network is compiled."""
-    gpus: float = 0.0
-    """GPUs of its worker; a fraction shares one, whose memory it keeps to. 0: all that it sees."""
-    start_weights: Mapping[tuple[str, str], WeightsSource] = field(default_factory=dict)
-    """(backbone, `weights`) → the file that the driver found and every node sees."""
-    plugins: tuple[str, ...] = ()
-    """The user's modules."""
-    files: RunFiles = field(default_factory=SharedFiles)
-    """How what goes into `directory` reaches the other nodes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -122,8 +103,8 @@ def _retrained(job: RetrainJob, peers: Peers | None) -> Generator[dict[str, int]
     for result in trainer.run(evaluation_points(job.images)):
         if is_main:
             curve.add(result)
-            job.files.send_below(directory)
-            job.files.send(directory / CHECKPOINT)
+            job.setup.files.send_below(directory)
+            job.setup.files.send(directory / CHECKPOINT)
         yield {"images": result.images}
     if is_main:
         return _exported(job, trainer, data, curve, result)
@@ -139,33 +120,22 @@ def _retrained(job: RetrainJob, peers: Peers | None) -> Generator[dict[str, int]
 
 def _trainer(job: RetrainJob, peers: Peers | None) -> tuple[TrialTrainer, TrainingData]:
     """The training, as far as its checkpoint is, and its images."""
-    import torch
-
-    has_gpu = torch.cuda.is_available()
-    if has_gpu:
-        keep_to_share(job.gpus)
-    import_plugins(job.plugins)
-    data = open_training_data(
-        job.dataset,
-        px=job.stored_px,
-        cache_dir=Path(job.cache_dir),
-        num_workers=job.num_workers,
-        max_unreadable_fraction=job.max_unreadable_fraction,
-    )
+    device = job.setup.begin()
+    data = job.setup.training_data(job.dataset, job.stored_px)
     settings = settings_from({**job.params, "images_per_trial": job.images})
     directory = Path(job.directory)
-    job.files.fetch_below(directory)
-    job.files.fetch(directory / CHECKPOINT)
+    job.setup.files.fetch_below(directory)
+    job.setup.files.fetch(directory / CHECKPOINT)
     trainer = TrialTrainer(
         settings,
         data,
         seed=job.seed,
-        device="cuda" if has_gpu else "cpu",
-        precision=job.precision,
+        device=device,
+        precision=job.setup.precision,
         checkpoint=directory / CHECKPOINT,
-        start_weights=at_hand(job.start_weights.get((settings.backbone, settings.weights)), job.files),
+        start_weights=job.setup.start_weights_of(settings),
         peers=peers,
-        compiled=CompiledNetworks(job.compile),
+        compiled=CompiledNetworks(job.setup.compile),
     )
     if peers is not None:
         peers.require_same(trainer.images_seen, f"images trained by the checkpoint in {job.directory}")
@@ -184,7 +154,7 @@ def _exported(job: RetrainJob, trainer: TrialTrainer, data: TrainingData, curve:
         labels_n=data.val.labels_n,
         last=last,
         dataset=job.dataset,
-        plugins=job.plugins,
+        plugins=job.setup.plugins,
     )
     retrained = Retrained(
         labels_n=data.val.labels_n,
@@ -195,15 +165,15 @@ def _exported(job: RetrainJob, trainer: TrialTrainer, data: TrainingData, curve:
         parts=data.val.parts,
         start_weights=str(trainer.weights),
     )
-    job.files.send_below(directory)  # the export, before anything says that it is there
+    job.setup.files.send_below(directory)  # the export, before anything says that it is there
     _write_finished(job, retrained)
-    job.files.send_below(directory)
+    job.setup.files.send_below(directory)
     return retrained
 
 
 def finished(job: RetrainJob) -> Retrained | None:
     """What an earlier call of `retrain` with the same job has left; None: it has not ended."""
-    job.files.fetch_below(Path(job.directory))
+    job.setup.files.fetch_below(Path(job.directory))
     try:
         kept = json.loads((Path(job.directory) / FINISHED).read_text())
     except (OSError, ValueError):
@@ -220,7 +190,7 @@ def _write_finished(job: RetrainJob, retrained: Retrained) -> None:
     fields = {**asdict(retrained), **arrays, "parts": parts, "identity": _identity(job)}
     with replacing(Path(job.directory) / FINISHED) as partial:
         partial.write_text(json.dumps(fields))
-    job.files.remove(Path(job.directory) / CHECKPOINT)
+    job.setup.files.remove(Path(job.directory) / CHECKPOINT)
 
 
 def _identity(job: RetrainJob) -> str:

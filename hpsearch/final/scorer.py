@@ -5,7 +5,6 @@ Legend: b images of a batch, c colours, h and w pixels, k classes.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ import torch
 
 from hpsearch.data.batches import evaluation_batches
 from hpsearch.data.decode import UnreadableImageError, decode
+from hpsearch.data.processes import num_cores
 from hpsearch.errors import InputError
 from hpsearch.final.export import ModelDescription, read_description
 from hpsearch.judge.views import SINGLE_VIEWS, view
@@ -131,7 +131,7 @@ class Scorer:
         self, paths: Sequence[str], *, num_workers: int | None = None
     ) -> Iterator[tuple[list[int], NDArray[np.float64], list[tuple[str, str]]]]:
         """The same by batches: rows of `paths`, their P(deepfake), and files that could not be read, each with its reason."""
-        workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
+        workers = num_cores() if num_workers is None else num_workers
         for rows, pixels_bhwc, failed in _decoded(paths, self.description.stored_px, workers, self._batch_size):
             yield rows, self.scored(pixels_bhwc) if rows else np.empty(0), failed
 

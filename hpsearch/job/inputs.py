@@ -219,6 +219,7 @@ def _fetched(data: DataConfig) -> Path:
 
 def scanner(data: DataConfig) -> Callable[[Sequence[str]], ImageScan]:
     """What scans image files with this node's cores and cache, and says so on a terminal."""
+    from hpsearch.data.processes import num_cores
     from hpsearch.judge.scan import scan
 
     show = functools.partial(_show, "looking at images")
@@ -226,6 +227,7 @@ def scanner(data: DataConfig) -> Callable[[Sequence[str]], ImageScan]:
 
 
 def _network_features(data: DataConfig) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    from hpsearch.data.processes import num_cores
     from hpsearch.judge.network_features import network_features
 
     show = functools.partial(_show, "a network looks at images")
@@ -255,11 +257,6 @@ def read_run(layout: RunLayout) -> tuple[RunConfig, dict[int, int]]:
         return config_from(content["config"]), dict(content["data"]["stored_px"])
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(f"{layout.config}: cannot be read ({error}). Start the run again to write it anew.") from error
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def full_budget_of(params: Params, num_train: int) -> int:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch.config import identity
-from hpsearch.data.training_data import open_training_data
 from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect, tell_of_other_runs
@@ -28,8 +27,9 @@ from hpsearch.job.able import able_trials
 from hpsearch.job.check_cluster import check_cluster
 from hpsearch.job.check_template import check_template
 from hpsearch.job.finals import Finals
+from hpsearch.job.fresh_trainings import FreshTrainings
 from hpsearch.job.handover import complete_export
-from hpsearch.job.inputs import cache_directory, num_cores, scanner
+from hpsearch.job.inputs import cache_directory, scanner
 from hpsearch.job.log_file import log_to
 from hpsearch.job.packing import packing_job
 from hpsearch.job.place import place_of
@@ -45,6 +45,7 @@ from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.study_log import StudyLog
 from hpsearch.search.types import EngineConfig
+from hpsearch.train.worker_setup import WorkerSetup
 
 if TYPE_CHECKING:
     from hpsearch.job.inputs import Inputs
@@ -66,6 +67,14 @@ class Run:
         self.layout = self.place.layout
         self.display = Display(display_mode, name=self.config.name)
         self.nodes = Nodes(self.display.event)
+        self.setup = WorkerSetup(
+            cache_dir=str(cache_directory(self.config.data)),
+            max_unreadable_fraction=self.config.data.max_unreadable_fraction,
+            precision=self.config.train.precision,
+            compile=self.config.train.compile,
+            plugins=self.config.plugins,
+            files=self.place.files,
+        )
         self.began = began
 
     def whole_job(self) -> int:
@@ -86,7 +95,7 @@ class Run:
                 layout=self.layout,
                 record=self.record,
                 display=self.display,
-                files=self.place.files,
+                setup=self.setup,
                 nodes=self.nodes,
             )
             self.tensorboard = TensorBoardWriter(self.layout, self.engine.study)
@@ -122,11 +131,12 @@ class Run:
         if self.engine.study.earlier:
             self.display.event(f"warm start: the sampler knows {len(self.engine.study.earlier)} trials of earlier studies")
         with self._phase("fetching start weights"):
-            self.start_weights = fetch_start_weights(
+            found = fetch_start_weights(
                 self.inputs.space,
                 self.layout.weights.resolve(),
                 lambda source: self.display.event(f"start weights {source.tag}: {source.file}"),
             )
+            self.setup = replace(self.setup, start_weights=found)
         if not (self._search_is_over() and self.record.has_finals()):
             ending = self._on_ray()
             if ending is Ending.INTERRUPTED:
@@ -207,13 +217,10 @@ class Run:
         sizes = self.inputs.stored_px_by_size()
         image_px = int(first.get("image_px", min(sizes)))
         px = sizes[image_px]
-        self.data = open_training_data(
+        self.data = self.setup.training_data(
             self.inputs.dataset,
-            px=px,
-            cache_dir=cache_directory(self.config.data),
-            num_workers=num_cores(),
-            max_unreadable_fraction=self.config.data.max_unreadable_fraction,
-            progress=lambda done, total: self.display.progress(done, total, f"decoding images to {px} px"),
+            px,
+            lambda done, total: self.display.progress(done, total, f"decoding images to {px} px"),
         )
         self.record.unreadable(self.data.unreadable)
 
@@ -278,19 +285,18 @@ class Run:
             NoUsableTrialError: there is nothing to train again.
         """
         self.layout.retrain.mkdir(exist_ok=True)  # as above
-        finals = Finals(
+        fresh = FreshTrainings(
             inputs=self.inputs,
             layout=self.layout,
             study=self.engine.study,
             able=self._able(),
             display=self.display,
-            files=self.place.files,
-            start_weights=self.start_weights,
+            setup=self.setup,
             spending=self.spending,
-            phase=self._phase,
             book=self._book,
             nodes=self.nodes,
         )
+        finals = Finals(fresh=fresh, phase=self._phase)
         final = finals.run(resources, whole)
         self.record.finals(final, self.data.unreadable)
         finals.tidy(final)
@@ -304,19 +310,11 @@ class Run:
     def _search_job(self, resources: TrialResources) -> SearchJob:
         return SearchJob(
             dataset=self.inputs.dataset,
-            cache_dir=str(cache_directory(self.config.data)),
+            setup=replace(self.setup, gpus=resources.gpus),
             run_dir=str(self.layout.root.resolve()),
-            files=self.place.files,
             stored_px=self.inputs.stored_px_by_size(),
             rungs=self.inputs.rungs,
             images_per_trial=self.inputs.images_per_trial,
             seed=self.config.seed,
             objective=self.config.search.objective,
-            precision=self.config.train.precision,
-            compile=self.config.train.compile,
-            num_workers=num_cores(),
-            max_unreadable_fraction=self.config.data.max_unreadable_fraction,
-            gpus=resources.gpus,
-            start_weights=self.start_weights,
-            plugins=self.config.plugins,
         )

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from hpsearch.data.processes import num_cores
 from hpsearch.errors import InfeasibleError
 from hpsearch.final.finalists import num_finalists
-from hpsearch.job.inputs import cache_directory, num_cores
+from hpsearch.job.inputs import cache_directory
 from hpsearch.job.spending import FINISHING_SECONDS, RETRAIN_MARGIN, trainings_by_images
 from hpsearch.report import wording
 

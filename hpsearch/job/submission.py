@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ from hpsearch.execute.worker_pool import Call, call_in_pool
 from hpsearch.final.answers import AnswerJob, Answers, answer
 from hpsearch.final.scorer import Scorer
 from hpsearch.final.submission import write_submission
-from hpsearch.job.inputs import cache_directory, num_cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from hpsearch.job.record import Record
     from hpsearch.layout import RunLayout
     from hpsearch.report.display import Display
-    from hpsearch.run_files import RunFiles
+    from hpsearch.train.worker_setup import WorkerSetup
 
 NUM_NAMED = 3
 """Unreadable images of the template that are named."""
@@ -45,8 +44,8 @@ class Submission:
     """Keeps what the answers say of the template's share of deepfakes."""
     display: Display
     """What people see."""
-    files: RunFiles
-    """How the export reaches all nodes."""
+    setup: WorkerSetup
+    """What its workers need for any work."""
     nodes: Nodes
     """Which nodes take something new."""
 
@@ -87,7 +86,7 @@ class Submission:
             StorageError: the file cannot be written.
         """
         num_parts = self.num_parts(resources)
-        self.files.send_below(self.layout.best)
+        self.setup.files.send_below(self.layout.best)
         done = dict.fromkeys(range(num_parts), 0)
         parts: dict[int, Answers] = {}
         waiting = list(range(num_parts))
@@ -96,7 +95,13 @@ class Submission:
             if not waiting:
                 return None
             part = waiting.pop(0)
-            return Call(key=part, kwargs={"job": self._job(self._template.paths[part::num_parts])})
+            job = AnswerJob(
+                setup=dataclasses.replace(self.setup, gpus=resources.gpus),
+                paths=tuple(self._template.paths[part::num_parts]),
+                source=self.inputs.dataset.source,
+                export=str(self.layout.best.resolve()),
+            )
+            return Call(key=part, kwargs={"job": job})
 
         def on_progress(part: int, progress: Progress) -> None:
             done[part] = progress["done"]
@@ -115,17 +120,6 @@ class Submission:
         for part, answers in parts.items():
             probabilities_n[part::num_parts] = answers.probabilities_n
         self._write(probabilities_n, [one for part in sorted(parts) for one in parts[part].unreadable])
-
-    def _job(self, paths: Sequence[str]) -> AnswerJob:
-        return AnswerJob(
-            paths=tuple(paths),
-            source=self.inputs.dataset.source,
-            cache_dir=str(cache_directory(self.inputs.config.data)),
-            export=str(self.layout.best.resolve()),
-            num_workers=num_cores(),
-            plugins=self.inputs.config.plugins,
-            files=self.files,
-        )
 
     def _show(self, done: int, total: int) -> None:
         self.display.progress(done, total, "scoring the template")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import hpsearch
+from hpsearch.data.processes import num_cores
 
 PACKAGES = ("torch", "torchvision", "timm", "ray", "optuna", "numpy", "pandas", "scikit-learn", "tensorboard")
 
@@ -64,7 +65,7 @@ def hardware() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": num_cores(),
         "memory_gib": round(pages / 2**30, 1),
         "gpus": gpus,
     }
