@@ -12,6 +12,7 @@ from pathlib import Path
 import ray
 
 from hpsearch.errors import DivergedError, StorageError
+from hpsearch.execute import trainable
 from hpsearch.execute.stretch import RungReport
 from hpsearch.layout import RunLayout
 from hpsearch.search.types import Stretch
@@ -104,6 +105,11 @@ class CheckpointingRunner:
 
     root: Path
     seconds_per_rung: float = 0.02
+    patience: float = 1.0
+    """Factor of the pauses that its worker makes on a full or lost disk."""
+
+    def __post_init__(self) -> None:
+        trainable.STORAGE_WAITS_SECONDS = tuple(self.patience * seconds for seconds in trainable.STORAGE_WAITS_SECONDS)
 
     def run(self, stretch: Stretch, on_progress: OnProgress) -> Iterator[RungReport]:
         done = self._done(stretch.trial)

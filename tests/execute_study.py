@@ -1,4 +1,7 @@
-"""A study of checkpointing trials as a program, to be killed and begun again: `python -m tests.execute_study RUN [SECONDS]`."""
+"""A study of checkpointing trials as a program, to be killed and begun again.
+
+`python -m tests.execute_study RUN [SECONDS [PATIENCE]]`: what a rung takes, and the factor of a worker's pauses on a lost disk.
+"""
 
 import functools
 import sys
@@ -18,7 +21,7 @@ from hpsearch.search.types import EngineConfig
 from tests.execute_runners import RUNGS, CheckpointingRunner
 
 
-def main(root: Path, seconds_per_rung: float = 0.02) -> None:
+def main(root: Path, seconds_per_rung: float = 0.02, patience: float = 1.0) -> None:
     layout, began = RunLayout(root), time.monotonic()
     config = EngineConfig(rungs=RUNGS, sampler="random", num_trials=18)
     engine = Engine.open(Space.from_dict({"x": {"low": 0.0, "high": 1.0}}), config, Journal(layout.journal))
@@ -27,7 +30,7 @@ def main(root: Path, seconds_per_rung: float = 0.02) -> None:
     with connect("", tune_dir=layout.tune):
         ending = run_search(
             engine,
-            functools.partial(CheckpointingRunner, root, seconds_per_rung),
+            functools.partial(CheckpointingRunner, root, seconds_per_rung, patience),
             resources=TrialResources(cpus=1, gpus=0, slots=2, max_slots=2),
             tune_dir=layout.tune,
             is_late=lambda: time.monotonic() > began + 600,

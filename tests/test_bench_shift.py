@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpsearch.bench import planted_shift
+from hpsearch.bench import planted_set, planted_shift
 from hpsearch.bench.__main__ import main
-from hpsearch.bench.planted_shift import Studio, Tried, as_text, planted_set
+from hpsearch.bench.planted_set import Studio
+from hpsearch.bench.planted_shift import Tried, as_text
 
 
 @pytest.fixture
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planted_shift, "NUM_IMAGES", {"train": 160, "val": 40, "holdout": 24})
+    monkeypatch.setattr(planted_set, "NUM_IMAGES", {"train": 160, "val": 40, "holdout": 24})
 
 
 def _studios(*, is_held: bool) -> list[Studio]:
@@ -20,7 +21,7 @@ def _studios(*, is_held: bool) -> list[Studio]:
 
 def test_studios_of_the_holdout_are_all_new_and_all_others_train() -> None:
     held, others = ({studio.number for studio in _studios(is_held=is_held)} for is_held in (True, False))
-    assert len(held) == planted_shift.NUM_HELD
+    assert len(held) == planted_set.NUM_HELD
     assert held | others == set(range(16))
     assert not held & others
 
@@ -28,17 +29,17 @@ def test_studios_of_the_holdout_are_all_new_and_all_others_train() -> None:
 def test_a_studio_is_the_same_each_time_and_forges_by_more_noise_or_less() -> None:
     studios = _studios(is_held=False)
     looks = {(studio.number, studio.roughness, studio.sigma_px, studio.noise, studio.trace) for studio in studios}
-    assert len(looks) == 16 - planted_shift.NUM_HELD
+    assert len(looks) == 16 - planted_set.NUM_HELD
     assert {studio.trace > 1 for studio in studios} == {True, False}
 
 
 def test_a_set_is_drawn_once(few_images: None, tmp_path: Path) -> None:
-    first = planted_set(tmp_path, 0, num_workers=2)
+    first = planted_set.planted_set(tmp_path, 0, num_workers=2)
     written = Path(first.train.paths[0]).stat().st_mtime_ns
-    again = planted_set(tmp_path, 0, num_workers=2)
+    again = planted_set.planted_set(tmp_path, 0, num_workers=2)
     assert Path(again.train.paths[0]).stat().st_mtime_ns == written
     assert again.fingerprint == first.fingerprint
-    assert Image.open(first.train.paths[0]).size == (planted_shift.PX, planted_shift.PX)
+    assert Image.open(first.train.paths[0]).size == (planted_set.PX, planted_set.PX)
 
 
 def test_the_text_gives_the_paired_gain_and_its_error() -> None:

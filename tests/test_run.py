@@ -251,18 +251,12 @@ def test_the_search_begins_with_an_audit_and_the_model_is_used_with_the_views_of
     assert json.loads((study / "best" / "model.json").read_text())["views"] == result["views"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (
-            ["--trials", 1, "--set", "resources.cpus_per_trial=999"],
-            "a trial asks for 999 CPU and 0 GPU, and no node",
-        ),
-        pytest.param(
-            ["--gpu-hours", 1, "--set", "resources.gpus_per_trial=0"],
-            "--gpu-hours 1 is the only limit, and trials get no GPU",
-            marks=pytest.mark.slow,
-        ),
+        (["--trials", 1, "--set", "resources.cpus_per_trial=999"], "a trial asks for 999 CPU and 0 GPU, and no node"),
+        (["--gpu-hours", 1, "--set", "resources.gpus_per_trial=0"], "--gpu-hours 1 is the only limit, and trials get no GPU"),
     ],
 )
 def test_what_the_cluster_cannot_give_is_refused_before_images_are_read(here: Path, words: list[object], said: str) -> None:

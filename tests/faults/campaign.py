@@ -32,6 +32,8 @@ SECONDS_PER_RUNG = 0.15
 """So long that a study is not over before its faults have come."""
 TRIES = int(os.environ.get("FAULT_TRIES", "3"))
 """Faults of each kind, at least; `make faults` sets it."""
+PATIENCE = 1.0 if TRIES > 1 else 0.05
+"""Of workers whose disk stays lost: the short form does not wait the 85 seconds that they would."""
 FAULTS_PER_STUDY = min(3, TRIES)
 STUDIES = range(math.ceil(TRIES / FAULTS_PER_STUDY))
 """Seeds of the studies that have so many faults."""
@@ -48,13 +50,14 @@ class StudyProgram:
     root: Path
     environment: dict[str, str]
     seconds_per_rung: float
+    patience: float
 
     @property
     def journal(self) -> Path:
         return RunLayout(self.root).journal
 
     def start(self) -> subprocess.Popen[str]:
-        words = [sys.executable, "-m", "tests.execute_study", str(self.root), str(self.seconds_per_rung)]
+        words = [sys.executable, "-m", "tests.execute_study", str(self.root), str(self.seconds_per_rung), str(self.patience)]
         return subprocess.Popen(
             words, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -95,11 +98,13 @@ class StudyProgram:
 
 
 @contextmanager
-def study_program(root: Path, *, seconds_per_rung: float = SECONDS_PER_RUNG, **environment: str) -> Iterator[StudyProgram]:
+def study_program(
+    root: Path, *, seconds_per_rung: float = SECONDS_PER_RUNG, patience: float = 1.0, **environment: str
+) -> Iterator[StudyProgram]:
     """A study whose Ray keeps its files in a directory of its own, which is gone afterwards."""
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as sessions:
         own = {"RAY_TMPDIR": sessions, "PYTHONPATH": str(ROOT)}
-        yield StudyProgram(root, {**os.environ, **own, **environment}, seconds_per_rung)
+        yield StudyProgram(root, {**os.environ, **own, **environment}, seconds_per_rung, patience)
 
 
 def moments(kind: str, seed: int, count: int = FAULTS_PER_STUDY) -> list[int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.campaign import FAULTS_PER_STUDY, STUDIES, moments, study_program
+from tests.faults.campaign import FAULTS_PER_STUDY, PATIENCE, STUDIES, moments, study_program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -101,7 +101,7 @@ def test_a_disk_that_is_full_or_gone_for_a_while_costs_nothing(disk: Disk, fault
 
 @pytest.mark.parametrize("fault", ["full", "gone"])
 def test_a_disk_that_stays_full_or_gone_ends_the_run_and_the_same_command_goes_on(disk: Disk, fault: str) -> None:
-    with study_program(disk.path / "run") as study:
+    with study_program(disk.path / "run", patience=PATIENCE) as study:
         driver = study.start()
         study.wait_for_rungs(driver, 5)
         with disk.suffering(fault):

@@ -38,7 +38,7 @@ def on_small_disk(mount_point: Path, kib: int, *words: object) -> tuple[str, lis
         ["unshare", "-Urm", "bash", "-c", f"{mount}; {command}; code=$?; find {mount_point} -mindepth 1; exit $code"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         timeout=200,
         check=False,
     )
@@ -48,6 +48,7 @@ def on_small_disk(mount_point: Path, kib: int, *words: object) -> tuple[str, lis
     return done.stderr, [line for line in done.stdout.splitlines() if line.startswith(str(mount_point))]
 
 
+@pytest.mark.slow
 def test_a_cache_directory_that_is_too_small_is_named_and_left_empty(tmp_path: Path, inputs: list[object]) -> None:
     cache_dir = tmp_path / "small" / "cache"
     said, left = on_small_disk(
@@ -98,6 +99,7 @@ def written(file: Path, code: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_run_directory_that_is_too_small_is_named(tmp_path: Path, inputs: list[object]) -> None:
     said, left = on_small_disk(
         tmp_path / "small", 8, "-m", "hpsearch.run", *inputs, "--out", tmp_path / "small", "--name", "n", "--trials", 1
