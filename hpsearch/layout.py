@@ -258,6 +258,8 @@ class Result(TypedDict):
 
     status: str
     """`done`, `interrupted` or `running`."""
+    error: NotRequired[str]
+    """What ended a run that was interrupted, where an error did."""
     trials: dict[str, int]
     """Count for each outcome: completed, paused, diverged, infeasible, failed."""
     best: BestResult | None

@@ -37,7 +37,8 @@ def command(argv: list[str]) -> int:
     if result is not None and phase == "done":
         print("\n".join(what_came_of_it(layout, result)))
     elif phase == "interrupted":
-        print("", how_it_goes_on(layout), sep="\n")
+        error = result.get("error") if result is not None else None
+        print(*([f"\nwhat ended it: {error}"] if error else []), "", how_it_goes_on(layout), sep="\n")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pytest
 
 from hpsearch import status
 from hpsearch.config import BudgetConfig, DataConfig, RunConfig
-from hpsearch.errors import EXIT_DONE, InputError
+from hpsearch.errors import EXIT_DONE, InputError, NoUsableTrialError, StorageError
 from hpsearch.execute.session import Ending
 from hpsearch.job.check_template import check_template
 from hpsearch.job.inputs import Inputs, read_inputs
 from hpsearch.job.phases import Run
 from hpsearch.job.record import ASKED_OF_FINALS, Record
+from hpsearch.layout import RunLayout
 from tests.small_set import SPACE, make_competition
 
 
@@ -32,6 +34,14 @@ class Killed(Run):
 
     def _phases(self) -> int:
         raise SystemExit
+
+
+class WithoutTrials(Run):
+    """A run whose trials all fail."""
+
+    def _phases(self) -> int:
+        self.record.write("running")
+        raise NoUsableTrialError("no trial of 7 can be retrained")
 
 
 class WithUnreadable(Run):
@@ -81,6 +91,36 @@ def test_a_finished_run_that_was_extended_and_killed_is_interrupted(
     shown = capsys.readouterr().out
     assert "study  interrupted" in shown
     assert shown.endswith("The same command with --name study continues this study from here.\n")
+
+
+def test_a_run_that_an_error_ended_says_so_the_next_morning(
+    inputs: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(NoUsableTrialError):
+        start(WithoutTrials, inputs)
+    layout = RunLayout(tmp_path / "study")
+    result = json.loads(layout.result.read_text())
+    assert (result["status"], result["error"]) == ("interrupted", "no trial of 7 can be retrained")
+    page = layout.page.read_text()
+    assert "This run was interrupted" in page
+    assert "What ended it: no trial of 7 can be retrained" in page
+    assert "This run has not ended" not in page
+    assert "the run ended: no trial of 7" in layout.log.read_text()
+    assert status.command([str(layout.root)]) == 0
+    assert "what ended it: no trial of 7 can be retrained\n\nThe same command" in capsys.readouterr().out
+    start(WithoutWork, inputs)
+    assert "error" not in json.loads(layout.result.read_text())
+
+
+def test_nothing_is_written_in_the_place_of_a_run_directory_that_is_gone(inputs: Inputs, tmp_path: Path) -> None:
+    class WithoutDisk(Run):
+        def _phases(self) -> int:
+            shutil.rmtree(self.layout.root)
+            raise StorageError("the disk is gone")
+
+    with pytest.raises(StorageError, match="the disk is gone"):
+        start(WithoutDisk, inputs)
+    assert not (tmp_path / "study").exists()
 
 
 def test_unreadable_images_are_listed_by_whatever_name(inputs: Inputs, tmp_path: Path) -> None:

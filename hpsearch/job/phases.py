@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch.config import identity
-from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED
+from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED, HpsearchError
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect, tell_of_other_runs
 from hpsearch.execute.growth import growing
@@ -105,10 +105,21 @@ class Run:
                     code = self._phases()
                 except KeyboardInterrupt:
                     code = EXIT_INTERRUPTED
+                except Exception as error:
+                    self._leave_behind(error)
+                    raise
                 self.record.write("done" if code == EXIT_DONE else "interrupted")
                 self.place.files.send_below(self.layout.root)
         self.last_words = self.record.last_words() + self.place.where()
         return code
+
+    def _leave_behind(self, error: Exception) -> None:
+        """Says in page, result and log what ended the run; nothing in the place of a run directory that is gone."""
+        log.warning("the run ended: %s", error)
+        with contextlib.suppress(HpsearchError, OSError):
+            if self.layout.config.is_file():
+                self.record.write("interrupted", str(error))
+                self.place.files.send_below(self.layout.root)
 
     def _open_engine(self, journal: Journal) -> Engine:
         config = EngineConfig(

@@ -89,7 +89,7 @@ class Record:
         self._final: Result | None = read_result(layout)
         known = read_audit(layout.audit_json)
         self._findings = _told(known) if known else self._final.get("audit", []) if self._final else []
-        self._status = "running"
+        self._status, self._error = "running", ""
 
     def begun(self) -> None:
         """Says in an earlier call's `result.json` that it goes on, since who is killed cannot say that it has not ended."""
@@ -166,9 +166,9 @@ class Record:
         """The retraining as a trial, for curves; None before it."""
         return retrained_trial(self._final)
 
-    def write(self, status: str) -> None:
-        """Writes `result.json`, `trials.csv` and the page."""
-        self._status = status
+    def write(self, status: str, error: str = "") -> None:
+        """Writes `result.json`, `trials.csv` and the page; `error` is what interrupted the run."""
+        self._status, self._error = status, error
         write_trials(self._layout, self._engine.study)
         write_result(self._layout, self._result(status))
         write_page_of(self._layout)
@@ -187,6 +187,8 @@ class Record:
         )
         kept = {key: final[key] for key in FINAL_KEYS if key in final} if final else {}  # type: ignore[literal-required]  # in a loop
         result.update(cast("Result", kept))
+        if self._error:
+            result["error"] = self._error
         if self._findings:
             result["audit"] = self._findings
         return result

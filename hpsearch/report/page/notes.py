@@ -22,6 +22,8 @@ def _about_the_run(content: PageContent) -> Iterator[str]:
         yield f"This run has not ended: every number here may still change. Its last event is of {last:%-d %B, %H:%M}."
     elif content.status == "interrupted":
         yield f"This run was interrupted; its last event is of {last:%-d %B, %H:%M}. Its command with its --name continues it."
+        if content.result is not None and "error" in content.result:
+            yield f"What ended it: {content.result['error']}"
     best = content.best
     if best is not None and best.images < content.study.top:
         full = sum(content.study.top in trial.values for trial in content.study.usable())
