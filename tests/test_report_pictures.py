@@ -37,7 +37,7 @@ def test_the_first_column_is_untouched_and_the_others_are_augmented(tmp_path: Pa
     make_export(tmp_path, stored_px=32, augment__vflip__p=0.999)
     pixels_bhwc = np.zeros((3, 32, 32, 3), dtype=np.uint8)
     pixels_bhwc[:, :16] = 200
-    grid_hwc = np.asarray(augmented_grid(hpsearch.load(tmp_path, "cpu"), pixels_bhwc, seed=1))
+    grid_hwc = np.asarray(augmented_grid(hpsearch.load(tmp_path, "cpu").augmentation, pixels_bhwc, seed=1))
     assert grid_hwc.shape == (96, 160, 3)
     assert (grid_hwc[:32, :32] == pixels_bhwc[0]).all()
     assert (grid_hwc[:32, 32:64] == pixels_bhwc[0, ::-1]).all()

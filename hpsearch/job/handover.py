@@ -16,7 +16,7 @@ from hpsearch.final.scorer import Scorer
 from hpsearch.layout import MODEL_CARD, MODEL_ONNX
 from hpsearch.report.mistakes import write_mistakes
 from hpsearch.report.page.detector import confusion
-from hpsearch.report.pictures import augmented_grid, png, roc_picture
+from hpsearch.report.pictures import NUM_AUGMENTED_IMAGES, augmented_grid, png, roc_picture
 from hpsearch.report.result import read_result, retrained
 from hpsearch.report.tables import Predictions, read_predictions
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from hpsearch.report.tensorboard import TensorBoardWriter
 
 log = logging.getLogger(__name__)
-
-
-NUM_AUGMENTED_IMAGES = 6
 
 
 def complete_export(layout: RunLayout, dataset: Dataset, display: Display, tensorboard: TensorBoardWriter) -> None:
@@ -68,7 +65,7 @@ def _describe_training(
     images = list(readable_images(dataset.train.paths, scorer.description.stored_px, NUM_AUGMENTED_IMAGES))
     if retraining is None or not images:
         return
-    grid = augmented_grid(scorer, np.stack(images), scorer.description.seed)
+    grid = augmented_grid(scorer.augmentation, np.stack(images), scorer.description.seed)
     tensorboard.described(
         retraining, augmented_png=png(grid), roc_png=png(roc_picture(predictions)), confusion=confusion(predictions)
     )

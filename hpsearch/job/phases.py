@@ -24,6 +24,7 @@ from hpsearch.execute.search_loop import run_search
 from hpsearch.execute.session import Ending
 from hpsearch.final.assess import num_judged
 from hpsearch.job.able import able_trials
+from hpsearch.job.best_pictures import BestPictures
 from hpsearch.job.check_cluster import check_cluster
 from hpsearch.job.check_template import check_template
 from hpsearch.job.finals import Finals
@@ -273,7 +274,7 @@ class Run:
             study_log=StudyLog(self.layout.study_log, self.inputs.space, self.config.name),
             checkpoints=CheckpointKeeper(self.layout, study, self.place.files),
             spending=spending,
-            val=self.data.val,
+            show_best=BestPictures(inputs=self.inputs, layout=self.layout, val=self.data.val, tensorboard=self.tensorboard),
         )
         ending = run_search(
             self.engine,

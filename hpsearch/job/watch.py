@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import HpsearchError
-from hpsearch.job.best_answers import show_answers
 from hpsearch.job.spending import budget_use
 from hpsearch.report.facts import objective_of
 from hpsearch.report.moment import TrialProgress
@@ -18,7 +17,6 @@ from hpsearch.report.tables import write_trials
 from hpsearch.search.types import Outcome
 
 if TYPE_CHECKING:
-    from hpsearch.data.training_data import LabelledImages
     from hpsearch.execute.checkpoints import CheckpointKeeper
     from hpsearch.execute.session import SearchEvent
     from hpsearch.job.spending import Spending
@@ -57,8 +55,8 @@ class Watch:
     """Deletes what nothing can resume any more."""
     spending: Spending
     """The clock and the limits."""
-    val: LabelledImages
-    """Images that trials are compared on."""
+    show_best: Callable[[TrialState], None]
+    """Shows a trial that has become the best so far."""
     running: dict[int, TrialProgress] = field(default_factory=dict)
     """Trials that slots work on."""
     announced: BestStep | None = field(init=False)
@@ -141,7 +139,7 @@ class Watch:
             self.announced = best
             objective = objective_of(self.engine.study)
             self.display.event(f"trial {best.trial}: best {objective} so far {best.value:.4f} at {best.images:,} images")
-            self._view(lambda: show_answers(self.layout, best.trial, self.val, self.tensorboard))
+            self._view(lambda: self.show_best(self.engine.study.trials[best.trial]))
 
 
 def _progress_of(trial: TrialState, event: SearchEvent) -> TrialProgress:

@@ -17,28 +17,30 @@ from hpsearch.metrics import FPR_POINTS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hpsearch.final.scorer import Scorer
     from hpsearch.report.tables import Predictions
+    from hpsearch.train.augment import Augmentation
 
+NUM_AUGMENTED_IMAGES = 6
+"""Training images that TensorBoard shows with what augmentation makes of them."""
 NUM_AUGMENTED = 4
 """Versions of each image beside the one that evaluation sees."""
 PLOT_PX, MARGIN_PX = 480, 48
 INK, FAINT, CURVE, MARK = (40, 46, 52), (215, 220, 225), (30, 111, 180), (194, 80, 15)
 
 
-def augmented_grid(scorer: Scorer, pixels_bhwc: NDArray[np.uint8], seed: int) -> Image.Image:
+def augmented_grid(augmentation: Augmentation, pixels_bhwc: NDArray[np.uint8], seed: int) -> Image.Image:
     """One row an image: as evaluation sees it, then as training sees it in `NUM_AUGMENTED` passes.
 
     Args:
-        scorer: Gives the augmentation.
+        augmentation: Of the training.
         pixels_bhwc: Decoded images, squares of the stored side.
         seed: Of the training.
     """
     import torch
 
     stored_bchw = torch.tensor(pixels_bhwc).permute(0, 3, 1, 2)
-    passes = [scorer.augmentation.evaluation(stored_bchw)]
-    passes += [scorer.augmentation(stored_bchw, number * len(stored_bchw), seed) for number in range(NUM_AUGMENTED)]
+    passes = [augmentation.evaluation(stored_bchw)]
+    passes += [augmentation(stored_bchw, number * len(stored_bchw), seed) for number in range(NUM_AUGMENTED)]
     columns = [torch.cat(list(images_bchw), dim=1) for images_bchw in passes]
     grid_hwc = torch.cat(columns, dim=2).permute(1, 2, 0).mul(255).round().to(torch.uint8).numpy()
     return Image.fromarray(grid_hwc)

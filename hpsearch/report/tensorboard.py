@@ -23,6 +23,8 @@ from hpsearch.report.quantities import QUANTITIES, quantity, readings
 from hpsearch.search.fold import BestStep, Study
 from hpsearch.search.types import FINAL, Outcome, TrialState
 
+AUGMENTED = "images/augmented"
+"""Training images, each beside what augmentation makes of it."""
 STUDY_RUN = "study"
 """Name of the run with what concerns the study as a whole."""
 
@@ -118,7 +120,7 @@ class TensorBoardWriter:
         Raises:
             StorageError: its directory cannot be written.
         """
-        summaries = [picture("images/augmented", augmented_png), *_answers(roc_png, confusion)]
+        summaries = [picture(AUGMENTED, augmented_png), *_answers(roc_png, confusion)]
         directory = EventDirectory(self._layout.retrain / f"trial-{trial.number}")
         directory.append([(trial.images, summary) for summary in summaries], time.time())
 
@@ -129,6 +131,18 @@ class TensorBoardWriter:
             StorageError: its directory cannot be written.
         """
         self._events(trial).show(images, _answers(roc_png, confusion), time.time())
+
+    def augmented(self, trial: int, images: int, augmented_png: bytes) -> None:
+        """Writes what a trial's augmentation makes of training images, after so many images, as `described` does.
+
+        Raises:
+            StorageError: its directory cannot be written.
+        """
+        self._events(trial).show(images, [picture(AUGMENTED, augmented_png)], time.time())
+
+    def has_augmented(self, trial: int) -> bool:
+        """Whether it has done that, also before a restart."""
+        return self._events(trial).has(AUGMENTED)
 
     def _events(self, trial: int) -> _TrialEvents:
         if trial not in self._trials:
@@ -159,6 +173,9 @@ class _TrialEvents:
             self._written = self._directory.written()
         return self._written.setdefault(tag, set())
 
+    def has(self, tag: str) -> bool:
+        return bool(self._steps(tag))
+
     def add(self, trial: TrialState, at: float) -> None:
         done = self._steps(quantity(self._objective).tag)
         missing = [(images, found) for images, found in readings(trial, self._objective) if images not in done]
@@ -182,6 +199,8 @@ class _TrialEvents:
     # Into the file of the curves: TensorBoard reads on in the newest file of a run and never in one before it.
     def show(self, images: int, summaries: Sequence[Summary], at: float) -> None:
         self._directory.append([(images, summary) for summary in summaries], at)
+        for summary in summaries:
+            self._steps(summary.value[0].tag).add(images)
 
     def wait(self, trial: TrialState, at: float) -> None:
         done = self._steps(metadata.SESSION_END_INFO_TAG)
