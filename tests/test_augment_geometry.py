@@ -172,6 +172,27 @@ def test_random_resized_crops_have_the_areas_and_shapes_asked_for() -> None:
     assert (np.abs(maps_b23[:, :, 2]) + halves_b2).max() <= 1 + 1e-6
 
 
+@pytest.mark.parametrize("scale_min", [0.08, 0.3, 0.75, 0.8, 0.9, 0.99])
+def test_random_resized_crops_keep_the_area_that_was_drawn(scale_min: float) -> None:
+    uniforms = drawn(5000)
+    maps_b23 = Geometry(image_px=32, crop_mode="random_resized", scale_min=scale_min).maps(uniforms, 5000)
+    halves_b2 = maps_b23[:, (0, 1), (0, 1)]
+    drawn_b = scale_min + (1 - scale_min) * uniforms["crop"][:, 0]
+    np.testing.assert_allclose(halves_b2.prod(axis=1), drawn_b, rtol=1e-6)
+    assert halves_b2.max() <= 1 + 1e-6
+    # Shapes still differ, to both sides, as far as the area and 4/3 leave room.
+    widest = min(4 / 3, 1 / scale_min)
+    assert (halves_b2[:, 0] / halves_b2[:, 1]).max() == pytest.approx(widest, rel=0.05)
+    assert (halves_b2[:, 1] / halves_b2[:, 0]).max() == pytest.approx(widest, rel=0.05)
+
+
+def test_random_resized_crops_of_the_whole_area_leave_every_pixel() -> None:
+    geometry = Geometry(image_px=32, crop_mode="random_resized", scale_min=1.0)
+    images_bchw = pictures(64, geometry.store_px)
+    assert torch.equal(moved(geometry, images_bchw, drawn(64)), images_bchw.float().mul_(1 / 255))
+    assert geometry.evaluation_rule == Geometry(image_px=32).evaluation_rule
+
+
 @pytest.mark.parametrize(
     "geometry",
     [

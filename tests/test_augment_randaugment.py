@@ -113,6 +113,12 @@ def test_more_operations_change_more() -> None:
     assert unchanged[2] < 5
 
 
+def test_magnitude_0_leaves_every_pixel() -> None:
+    images_bchw = pictures(64, 32)
+    output_bchw = build_augmentation({"randaugment": {"num_ops": 3, "magnitude": 0.0}}, 32)(images_bchw, 0, 0)
+    assert torch.equal(output_bchw, build_augmentation({}, 32)(images_bchw, 0, 0))
+
+
 @pytest.mark.parametrize(("corners", "num_uneven"), [("zoom", 0), ("black", 100)])
 def test_zoom_leaves_no_black_corners(corners: str, num_uneven: int) -> None:
     """Every operation leaves a flat image flat, but for the pixels that come from outside it."""

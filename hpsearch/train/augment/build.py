@@ -28,7 +28,7 @@ def build_augmentation(augment: Mapping[str, Mapping[str, Any]], image_px: int) 
     """
     given = resolved(augment)
     ops = given.get("randaugment")
-    randaugment = RandAugment(**ops) if ops and ops["num_ops"] > 0 else None
+    randaugment = RandAugment(**ops) if ops and ops["num_ops"] > 0 and ops["magnitude"] > 0 else None
     names = [name for name in given if name != "randaugment" or randaugment]
     return Augmentation(
         geometry=_geometry(given, image_px, randaugment),

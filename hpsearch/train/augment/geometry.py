@@ -40,7 +40,7 @@ class Geometry:
     crop_ratio: float = 1.0
     """Side of the stored image over side of the crop, for `centre` and `ratio`; at least 1."""
     scale_min: float = 1.0
-    """Smallest share of the area, for `random_resized`; in (0, 1]."""
+    """Smallest share of the area, for `random_resized`; in (0, 1]. At 1 every crop is the whole image."""
     hflip_p: float = 0.0
     """Share of images mirrored left to right."""
     vflip_p: float = 0.0
@@ -70,12 +70,13 @@ class Geometry:
     @property
     def keeps_pixels(self) -> bool:
         """Whether every output pixel is a stored pixel: crops on the pixel grid and flips only."""
-        return not self.turns and self.crop_mode != "random_resized" and self._crop_px == self.image_px
+        is_zoomed = self.crop_mode == "random_resized" and self.scale_min < 1
+        return not self.turns and not is_zoomed and self._crop_px == self.image_px
 
     @property
     def turns(self) -> bool:
         """Whether maps may reach outside the stored image."""
-        return self.degrees > 0 or (self.randaugment is not None and self.randaugment.moves_pixels)
+        return self.degrees > 0 or self.randaugment is not None
 
     @property
     def outside(self) -> Outside:
@@ -127,8 +128,9 @@ class Geometry:
         half = self._crop_px / self.store_px
         if self.crop_mode == "random_resized":
             area_b = self.scale_min + (1.0 - self.scale_min) * uniforms_b4[:, 0].astype(np.float64)
-            aspect_b = _LARGEST_ASPECT ** (2.0 * uniforms_b4[:, 1].astype(np.float64) - 1.0)
-            halves_b2 = np.minimum(np.sqrt(np.stack([area_b * aspect_b, area_b / aspect_b], axis=1)), 1.0)
+            # A crop of area 0.9 cannot be twice as wide as high: the shape is limited, so that the drawn area is kept.
+            aspect_b = np.minimum(_LARGEST_ASPECT, 1.0 / area_b) ** (2.0 * uniforms_b4[:, 1].astype(np.float64) - 1.0)
+            halves_b2 = np.sqrt(np.stack([area_b * aspect_b, area_b / aspect_b], axis=1))
             return halves_b2, (2.0 * uniforms_b4[:, 2:] - 1.0) * (1.0 - halves_b2)
         halves_b2 = np.full((num_images, 2), half)
         if self.crop_mode == "ratio":

@@ -3,7 +3,8 @@
 Shears, translations and rotations join the one affine map of `geometry`, brightness, contrast and saturation the one
 matrix of `colour`; what is left are functions on the images that drew them. So the order of operations is fixed
 (position, linear colour, the rest) rather than drawn, and one drawn twice among the rest acts once. Magnitudes are in
-tenths of the strongest, as in timm: 10 is a rotation by 30°, a shear by 0.3, a translation by 0.45 of the crop.
+tenths of the strongest, as in timm: 10 is a rotation by 30°, a shear by 0.3, a translation by 0.45 of the crop. Autocontrast
+and equalize have no strength and act in full; at magnitude 0 no operation acts, unlike in timm.
 
 Legend: b images, o operations drawn by each, c colours, h and w pixels.
 """
@@ -41,14 +42,9 @@ class RandAugment:
     """How many operations each image draws, and how strong they are."""
 
     num_ops: int
-    """Operations for each image; 0: none."""
+    """Operations for each image; at least 1."""
     magnitude: float
-    """Strength in tenths."""
-
-    @property
-    def moves_pixels(self) -> bool:
-        """Whether an image may draw a shear, translation or rotation that shows."""
-        return self.num_ops > 0 and self.magnitude > 0
+    """Strength in tenths; above 0."""
 
     @property
     def level(self) -> float:
