@@ -134,10 +134,15 @@ def test_trials_that_fail_in_every_way_are_accounted_for_and_poison_nobody(
 
 
 @pytest.mark.slow
-def test_disk_that_was_full_for_a_moment_costs_no_trial(tmp_path: Path) -> None:
+def test_disk_that_was_full_for_a_moment_costs_no_trial_and_its_worker_s_warning_reaches_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = Run(tmp_path, "disk full once", "fine", "fine")
     assert run.misbehave() is Ending.FINISHED
     assert (tmp_path / "full-0").exists()
+    assert [record.getMessage() for record in caplog.records if "trying again in 5 s" in record.getMessage()] == [
+        f"trial 0: OSError: [Errno 28] No space left on device: '{tmp_path}'; trying again in 5 s"
+    ]
     assert set(run.outcomes()) <= {Outcome.PAUSED, Outcome.COMPLETED}
     assert [event.kind for event in run.events if event.kind in ("ended", "lost")] == []
 

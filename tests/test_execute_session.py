@@ -1,5 +1,6 @@
 """What a run of a search knows while it goes on, with the real engine and without Ray."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -259,3 +260,17 @@ def test_progress_is_told_once_per_news_and_never_backwards() -> None:
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("WARNING")
+
+
+def test_what_a_worker_logged_is_logged_with_its_trial(caplog: pytest.LogCaptureFixture) -> None:
+    session = Observed().session
+    session.take("a")
+    with caplog.at_level(logging.INFO):
+        session.said("a", [(logging.INFO, "resnet18, 11 parameters"), (logging.WARNING, "its checkpoint is gone")])
+        session.said("gone", [(logging.WARNING, "too late")])
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert said == [
+        ("INFO", "trial 0: resnet18, 11 parameters"),
+        ("WARNING", "trial 0: its checkpoint is gone"),
+        ("WARNING", "too late"),
+    ]

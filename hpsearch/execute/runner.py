@@ -104,9 +104,7 @@ class TrainingRunner:
             compiled=self._compiled,
         )
         if trainer.images_seen < stretch.from_images:
-            log.warning(
-                "trial %d: its checkpoint at %s images is gone; it starts again", stretch.trial, f"{stretch.from_images:,}"
-            )
+            log.warning("its checkpoint at %s images is gone; it starts again", f"{stretch.from_images:,}")
         seconds = 0.0
         from_checkpoint = trainer.images_seen > 0
         try:

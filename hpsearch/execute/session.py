@@ -6,7 +6,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeVar
@@ -209,6 +209,12 @@ class SearchSession:
         log.warning("trial %d ended as %s: %s\n%s", live.stretch.trial, outcome, verdict.message, verdict.trace)
         self._guarded(lambda: self.engine.end(live.stretch.trial, outcome, verdict.message), None)
         self._tell("ended", live, outcome=outcome, message=verdict.message)
+
+    def said(self, key: str, messages: Iterable[tuple[int, str]]) -> None:
+        """What hpsearch logged in the worker, each message with its level, is logged here with its trial."""
+        live = self._live.get(key)
+        for level, message in messages:
+            log.log(level, "%s%s", "" if live is None else f"trial {live.stretch.trial}: ", message)
 
     def progress(self, key: str, progress: Progress) -> None:
         """Something to show."""

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 ANSWER = "answer"
 """Key of a result under which a worker's answer stands."""
+SAID = "said"
+"""Key under which stand the messages that were logged since the last result: level and text."""
 ARRIVED_SECONDS = 0.5
 """How long a process waits before it says again that it has arrived."""
 STORAGE_WAITS_SECONDS = (5.0, 20.0, 60.0)
@@ -43,6 +45,22 @@ class RunnerError:
     """What making it raised."""
 
 
+class _Said(logging.Handler):
+    """Keeps hpsearch's own messages, which would be lost in a file of Ray's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._messages: list[tuple[int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.append((record.levelno, record.getMessage()))
+
+    def taken(self) -> tuple[tuple[int, str], ...]:
+        """What was said since this was asked last."""
+        messages, self._messages = self._messages, []
+        return tuple(messages)
+
+
 class StretchTrainable(tune.Trainable):
     """Runs stretches in one process; a stretch is Tune's trial, a rung its result."""
 
@@ -58,6 +76,11 @@ class StretchTrainable(tune.Trainable):
         assert make_runner is not None
         forget_token()
         limit_threads(num_threads)
+        self._said = _Said()
+        logger = logging.getLogger("hpsearch")
+        logger.addHandler(self._said)
+        logger.addHandler(logging.StreamHandler())  # for Ray's file, should this process be lost before it can hand them on
+        logger.setLevel(logging.INFO)
         self._make_runner = make_runner
         self._board = board
         self._runner: StretchRunner | None = None
@@ -84,15 +107,18 @@ class StretchTrainable(tune.Trainable):
         if not self._may_begin:
             time.sleep(self._patience_seconds)
             self._patience_seconds = ARRIVED_SECONDS
-            return {ANSWER: Arrived(node_id=ray.get_runtime_context().get_node_id())}
+            return self._result(Arrived(node_id=ray.get_runtime_context().get_node_id()))
         if self._runner is None:
             try:
                 self._runner = self._make_runner()
             except Exception as error:
-                return {ANSWER: RunnerError(error=error)}
+                return self._result(RunnerError(error=error))
         answer = self._next_rung(self._runner)
         self._restart = isinstance(answer, Verdict) and answer.restart_worker
-        return {ANSWER: answer}
+        return self._result(answer)
+
+    def _result(self, answer: Arrived | RunnerError | RungReport | Verdict) -> dict[str, Any]:
+        return {ANSWER: answer, SAID: self._said.taken()}
 
     def begin(self) -> None:
         """Lets this process train; without that it says where it is, and no more."""
@@ -113,7 +139,7 @@ class StretchTrainable(tune.Trainable):
                 wait = next(waits, None)
                 if not verdict.is_storage or wait is None:
                     return verdict
-                log.warning("trial %d: %s; trying again in %g s", self._stretch.trial, verdict.message, wait)
+                log.warning("%s; trying again in %g s", verdict.message, wait)
                 time.sleep(wait)
 
     def _train(self, runner: StretchRunner) -> RungReport:

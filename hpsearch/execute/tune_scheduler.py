@@ -19,7 +19,7 @@ from hpsearch.execute.nodes import Nodes
 from hpsearch.execute.outcome import Verdict
 from hpsearch.execute.session import NO_LONGER_HERE, SearchSession
 from hpsearch.execute.stretch import Arrived, RungReport
-from hpsearch.execute.trainable import ANSWER, RunnerError, WorkerMustRestartError
+from hpsearch.execute.trainable import ANSWER, SAID, RunnerError, WorkerMustRestartError
 
 MAX_UNABLE = 10
 """Worker processes in a row that may fail to start while a node is doubtful, before the cluster is to blame."""
@@ -49,6 +49,7 @@ class EngineScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE where the trial trains on in place, and where its process is to end itself."""
         answer = result[ANSWER]
+        self._session.said(trial.trial_id, result.get(SAID, ()))
         if isinstance(answer, Arrived):
             self._node_by_worker[_worker_of(trial)] = answer.node_id
             self._session.heard(trial.trial_id)
