@@ -45,14 +45,15 @@ def test_a_set_is_drawn_once(few_images: None, tmp_path: Path) -> None:
 def test_the_text_gives_the_paired_gain_and_its_error() -> None:
     def tried(plain: float, shift: float) -> list[Tried]:
         return [
-            Tried(strength=0.0, values={"auc": 0.9, "shift_auc": 0.6}, holdout=plain),
-            Tried(strength=1.0, values={"auc": 0.8, "shift_auc": 0.7}, holdout=shift),
+            Tried(strength=0.0, values={"auc": 0.9, "shift_auc": 0.6}, holdouts={"auc": plain, "shift_auc": 0.1}),
+            Tried(strength=1.0, values={"auc": 0.8, "shift_auc": 0.7}, holdouts={"auc": shift, "shift_auc": shift - 0.05}),
         ]
 
     text = as_text({0: tried(0.5, 0.7), 1: tried(0.6, 0.7)})
-    assert text.splitlines()[1].split() == ["0", "auc", "0", "0.900", "0.500"]
-    assert text.splitlines()[2].split() == ["0", "shift_auc", "1", "0.700", "0.700"]
-    assert text.splitlines()[-1] == "gain of shift_auc on the holdout: +0.150 ± 0.050 (standard error, 2 seeds)"
+    assert text.splitlines()[1].split() == ["0", "auc", "0", "0.900", "0.500", "0.500"]
+    assert text.splitlines()[2].split() == ["0", "shift_auc", "1", "0.700", "0.700", "0.650"]
+    assert text.splitlines()[-2].endswith("both trained on all training images: +0.150 ± 0.050 (standard error, 2 seeds)")
+    assert text.splitlines()[-1] == "each trained as its search has it: +0.100 ± 0.050 (standard error, 2 seeds)"
 
 
 def test_the_command_compares_both_objectives(
