@@ -5,8 +5,8 @@ traces to the network, and lose by it on images like those trained on.
 
 Each configuration is trained twice: on all training images, as `auc` has it, and without the kinds of images that the
 product's shift split takes out, as `shift_auc` has it. What each objective chooses is scored on the holdout, whose studios are
-all new. The first gain compares models that were trained on all training images: only the choice differs. The second one compares
-models as each objective's search has trained them, so that `shift_auc` also pays for the images that it took out.
+all new. The first gain compares models that were trained on all training images: only the choice differs. The second one
+compares models as each objective's search has trained them, so that `shift_auc` also pays for the images that it took out.
 """
 
 from __future__ import annotations
