@@ -1,5 +1,6 @@
 """Event files, read back with TensorBoard's own reader and its HParams plugin."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,24 @@ def test_five_hundred_trials_need_no_open_file_and_read_back_whole(tmp_path: Pat
         writer.rung(make_trial(number, 0.5 + number / 2000))
     assert len(list(Path("/proc/self/fd").iterdir())) <= open_before + 1
     assert len(hparams_table(layout.root)[1]) == 500
+
+
+def test_a_study_of_many_trials_opens_and_continues_in_time_that_grows_as_it_does(tmp_path: Path) -> None:
+    def seconds_of(num_trials: int) -> tuple[float, float]:
+        events = simulate(num_trials).events
+        layout = RunLayout(tmp_path / str(num_trials))
+        TensorBoardWriter(layout, fold(events)).replay(events)
+        sizes = {file: file.stat().st_size for file in layout.root.rglob("*.tfevents.*")}
+        began = time.perf_counter()
+        TensorBoardWriter(layout, fold(events)).replay(events)
+        continued = time.perf_counter()
+        assert {file: file.stat().st_size for file in layout.root.rglob("*.tfevents.*")} == sizes
+        hparams_table(layout.root)
+        return continued - began, time.perf_counter() - continued
+
+    few, many = seconds_of(25), seconds_of(250)
+    assert many[0] < 30 * few[0]  # a quadratic one would take a hundred times as long
+    assert many[1] < 30 * few[1]
 
 
 def test_unwritable_directory_is_named(tmp_path: Path, study: Study) -> None:
