@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from hpsearch.errors import InputError
-from hpsearch.judge.objectives import auc, objective_value, part_aucs
+from hpsearch.judge.objectives import auc, objective_value, part_aucs, sampling_error
 
 RANDOM = np.random.default_rng(0)
 LABELS_N = np.arange(400) % 2
@@ -41,6 +41,19 @@ def test_small_parts_do_not_count() -> None:
     assert set(part_aucs(LABELS_N, ANSWERS_N, ["few"] * 10 + ["many"] * 390)) == {"many"}
     with pytest.raises(InputError, match="worst_group_auc needs groups with 20"):
         objective_value("worst_group_auc", LABELS_N, ANSWERS_N, [str(number) for number in range(400)])
+
+
+def test_the_sampling_error_of_the_worst_group_is_of_the_groups_that_count() -> None:
+    spread = np.std([noisy_auc(np.arange(100) % 2, seed) for seed in range(400)])
+    small = [f"small{number // 2}" for number in range(200)]
+    error = sampling_error("worst_group_auc", 0.8, LABELS_N, [*["a"] * 100, *["b"] * 100, *small])
+    assert error == pytest.approx(spread, rel=0.15)
+    assert error == sampling_error("worst_group_auc", 0.8, LABELS_N[:200], ["a"] * 100 + ["b"] * 100)
+
+
+def noisy_auc(labels_n: np.ndarray, seed: int) -> float:
+    """An AUC of 0.8 but for sampling."""
+    return auc(labels_n, np.random.default_rng(seed).normal(1.19 * labels_n))
 
 
 def test_accuracy_and_auc_look_at_all_images() -> None:

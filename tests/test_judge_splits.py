@@ -1,5 +1,6 @@
 """Groups and clusters stay whole; a holdout and a shift split are apart from what trains."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 from hpsearch.data.dataset import Dataset, ImageSet
 from hpsearch.errors import InputError
 from hpsearch.judge.clusters import clusters_of
+from hpsearch.judge.objectives import counted_in_parts
 from hpsearch.judge.scan import ImageScan, scan
 from hpsearch.judge.splits import NUM_KINDS, SplitRules, judged
 from tests.judge_images import dataset_of, image_set, save
@@ -165,8 +167,42 @@ def test_the_worst_group_is_of_the_groups_where_they_are_large(whole: ImageSet) 
     large = ImageSet(
         names=whole.names, paths=whole.paths, labels_n=whole.labels_n, groups=tuple(f"g{n // 80}" for n in range(320))
     )
-    split = judged(two_parts(large), rules(objective="worst_group_auc"), not_scanned)
-    assert split.val.parts == large.groups[240:] if large.groups else False
+    split = judged(
+        dataset_of(large.take(range(160)), large.take(range(160, 320))), rules(objective="worst_group_auc"), not_scanned
+    )
+    assert split.val.parts is not None
+    assert list(split.val.parts) == ["g2"] * 80 + ["g3"] * 80
+    assert "worst group: of 2 groups with 20 validation images of a class; they hold 160 of the 160" in split.notes
+
+
+def few_large_groups(images: ImageSet, num_large: int) -> ImageSet:
+    """Two groups hold `num_large` images, the other groups four each."""
+    groups = tuple(f"large{n % 4 // 2}" if n < num_large else f"small{n // 4}" for n in range(len(images)))
+    return dataclasses.replace(images, groups=groups)
+
+
+@pytest.mark.parametrize(("num_large", "what"), [(140, "of 2 groups"), (88, "kinds of images (clusters of image statistics)")])
+def test_the_worst_group_is_of_kinds_of_images_where_most_images_are_in_groups_that_are_too_small(
+    num_large: int, what: str, whole: ImageSet, cache: Path
+) -> None:
+    val = few_large_groups(whole.take(range(160)), num_large)
+    train = dataclasses.replace(whole.take(range(160, 320)), groups=("t",) * 160)
+    split = judged(dataset_of(train, val), rules(objective="worst_group_auc"), scanned(cache))  # type: ignore[arg-type]
+    (note,) = [note for note in split.notes if note.startswith("worst group")]
+    assert what in note
+    assert split.val.parts is not None
+    counted = counted_in_parts(split.val.labels_n, split.val.parts)
+    held = sum(part in counted for part in split.val.parts)
+    assert f"of {len(counted)} " in note
+    assert note.endswith(f"they hold {held} of the 160")
+    assert len(counted) >= 2
+    assert held >= 128
+
+
+def test_a_worst_group_of_too_few_images_is_refused_before_anything_is_trained(whole: ImageSet, cache: Path) -> None:
+    given = dataset_of(whole.take(range(36, 320)), whole.take(range(36)))
+    with pytest.raises(InputError, match=r"worst_group_auc: of 36 validation images too few .* search\.objective=auc"):
+        judged(given, rules(objective="worst_group_auc"), scanned(cache))  # type: ignore[arg-type]
 
 
 def test_two_groups_cannot_give_a_holdout_of_both_classes(whole: ImageSet) -> None:
@@ -176,8 +212,19 @@ def test_two_groups_cannot_give_a_holdout_of_both_classes(whole: ImageSet) -> No
         labels_n=whole.labels_n,
         groups=tuple("fakes" if label else "reals" for label in whole.labels_n),
     )
-    with pytest.raises(InputError, match=r"a holdout of 0\.2 .*, by group leaves a part with one class.*judge\.holdout"):
+    with pytest.raises(InputError, match=r"a holdout of 0\.2 .*, by group leaves the holdout with one class.*judge\.holdout"):
         judged(two_parts(of_one_class), rules(holdout=0.2), not_scanned)
+
+
+def test_a_holdout_that_leaves_named_validation_images_of_one_class_is_refused(whole: ImageSet) -> None:
+    by_label = np.argsort(whole.labels_n, kind="stable")
+    val = whole.take([*by_label[:8].tolist(), *by_label[-8:].tolist()])  # a group of real images and one of deepfakes
+    val = dataclasses.replace(val, groups=("v real",) * 8 + ("v fake",) * 8)
+    train = grouped(whole).take(by_label[8:-8].tolist())
+    kept = judged(dataset_of(train, val), rules(holdout=0.3, seed=1), not_scanned)
+    assert len(kept.val) == 16
+    with pytest.raises(InputError, match=r"a holdout of 0\.3 .*, by group leaves validation with one class.*judge\.holdout"):
+        judged(dataset_of(train, val), rules(holdout=0.3, seed=0), not_scanned)
 
 
 def test_the_same_seed_gives_the_same_split(whole: ImageSet, cache: Path) -> None:

@@ -56,14 +56,21 @@ def objective_value(
 def sampling_error(objective: Objective, value: float, labels_n: NDArray[np.integer], parts: Sequence[str] | None) -> float:
     """Standard error of `value` from the number of images alone (Hanley and McNeil 1982 for an AUC).
 
-    For the worst group it is that of an average group.
+    For the worst group it is the root mean square over the groups that count.
     """
     if objective == "accuracy":
         inside = min(max(value, 0.5 / len(labels_n)), 1 - 0.5 / len(labels_n))
         return float(np.sqrt(inside * (1 - inside) / len(labels_n)))
-    counted_n = labels_n[np.array(parts) == SHIFT] if objective == "shift_auc" and parts is not None else labels_n
-    num_parts = len(set(parts)) if objective == "worst_group_auc" and parts is not None else 1
-    num_fakes, num_reals = (max(1.0, float(np.sum(counted_n == label)) / num_parts) for label in (1, 0))
+    counted = [np.ones(len(labels_n), dtype=bool)]
+    if objective == "shift_auc":
+        counted = [np.array(parts or ()) == SHIFT]
+    elif objective == "worst_group_auc":
+        counted = list(counted_in_parts(labels_n, parts or ()).values())
+    return float(np.sqrt(np.mean([_auc_error(value, labels_n[counted_n]) ** 2 for counted_n in counted])))
+
+
+def _auc_error(value: float, labels_n: NDArray[np.integer]) -> float:
+    num_fakes, num_reals = (max(1, int(np.sum(labels_n == label))) for label in (1, 0))
     inside = min(max(value, 0.5 / (num_fakes * num_reals)), 1 - 0.5 / (num_fakes * num_reals))
     spread = inside * (1 - inside) + (num_fakes - 1) * (inside / (2 - inside) - inside**2)
     spread += (num_reals - 1) * (2 * inside**2 / (1 + inside) - inside**2)

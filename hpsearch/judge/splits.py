@@ -14,8 +14,7 @@ Axis legend: `n` images.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from hpsearch.data.split import chosen_groups
 from hpsearch.errors import InputError
 from hpsearch.judge.clusters import clusters_of
 from hpsearch.judge.duplicates import components, near_duplicates
-from hpsearch.judge.objectives import MIN_IMAGES_OF_A_PART, SEEN, SHIFT
+from hpsearch.judge.objectives import MIN_IMAGES_OF_A_PART, SEEN, SHIFT, counted_in_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +38,12 @@ IMAGES_PER_CLUSTER = 40
 """Of the clusters that splits hold together."""
 MAX_CLUSTERS = 200
 NUM_KINDS = 12
-"""Clusters of a shift split and of `worst_group_auc` without groups: few and large, as sources and forgeries are."""
+"""Clusters of a shift split, and at most of `worst_group_auc` without groups: few and large, as sources and forgeries are."""
+IMAGES_PER_KIND = 4 * MIN_IMAGES_OF_A_PART
+"""Validation images for each kind of `worst_group_auc`: about twice as many of each class as its AUC takes."""
+MIN_COUNTED_FRACTION = 0.8
+"""Share of the validation images in groups that are large enough to count, from which the worst group is of groups: with less,
+trials would be compared on a few images and whatever the others say be lost."""
 MIN_CLUSTERED = 200
 """Below this many images k-means finds chance; near-duplicates alone are then held together."""
 
@@ -114,9 +118,9 @@ class _Splitter:
         features_nf = self._features(self._pool.paths) if self._features else None
         return clusters_of(self._scan_of_pool, count, seed=self._rules.seed, features_nf=features_nf, layout=layout)
 
-    def _kinds(self) -> NDArray[np.int64]:
+    def _kinds(self, count: int = NUM_KINDS) -> NDArray[np.int64]:
         """Clusters by how pixels were made: few and large."""
-        return self._clusters(NUM_KINDS, layout=False)
+        return self._clusters(count, layout=False)
 
     @property
     def _what_clusters_compare(self) -> str:
@@ -136,7 +140,10 @@ class _Splitter:
         """Takes whole units out of training and validation alike."""
         units, what = self._units()
         chosen_n = self._chosen(units, np.ones(len(self._pool), dtype=bool), self._rules.holdout, _HOLDOUT)
-        self._require_both(chosen_n, f"a holdout of {self._rules.holdout:g} of the images, by {what}", "judge.holdout")
+        parts = {"the holdout": chosen_n, "training": ~chosen_n & ~self._in_val_n, "validation": ~chosen_n & self._in_val_n}
+        if self._dataset.split_by == "image":  # training and validation are yet to be parted
+            parts = {"the holdout": chosen_n, "the rest": ~chosen_n}
+        self._require_both(parts, f"a holdout of {self._rules.holdout:g} of the images, by {what}", "judge.holdout")
         self._held_n = chosen_n
         self._notes.append(f"holdout: {chosen_n.sum():,} images, by {what}; scored once, at the end")
 
@@ -146,7 +153,8 @@ class _Splitter:
         if what == "group":
             return
         self._in_val_n = self._chosen(units, ~self._held_n, self._rules.val_fraction, 0)
-        self._require_both(self._in_val_n, f"validation images, by {what}", "data.val_fraction")
+        parts = {"validation": self._in_val_n, "training": ~self._in_val_n & ~self._held_n}
+        self._require_both(parts, f"validation images, by {what}", "data.val_fraction")
         self._found_notes = [note for note in self._found_notes if not note.startswith(UNNAMED)]
         num_val = int(self._in_val_n.sum())
         self._notes.append(f"{UNNAMED}: {num_val:,} were split off the training images, by {what}, seed {self._rules.seed}")
@@ -159,7 +167,9 @@ class _Splitter:
         kinds = [f"k{number}" for number in kind_n]
         trains_n = ~self._held_n & ~self._in_val_n
         chosen_n = self._chosen(kinds, trains_n, self._rules.shift, _SHIFT)
-        self._require_both(chosen_n, f"a shift split of {self._rules.shift:g} of the training images", "judge.shift")
+        what = f"a shift split of {self._rules.shift:g} of the training images"
+        parts = {"validation": chosen_n, "training": trains_n & ~chosen_n}
+        self._require_both(parts, what, "judge.shift")
         apart = sorted({kinds[row] for row in np.flatnonzero(chosen_n).tolist()})
         self._in_val_n = (self._in_val_n & ~self._held_n) | chosen_n
         self._parts = np.where(np.isin(kinds, apart), SHIFT, SEEN)
@@ -170,16 +180,37 @@ class _Splitter:
         )
 
     def part_by_group(self) -> None:
-        """Parts for the worst group: groups where they are large, else kinds of images."""
+        """Parts for the worst group: groups where most images are in large ones, else kinds of images.
+
+        Raises:
+            InputError: kinds are too small as well.
+        """
+        if self._pool.groups is not None and self._compares_by(np.array(self._pool.groups), "groups"):
+            return
+        num_val = int(np.sum(self._in_val_n & ~self._held_n))
+        kind_n = self._kinds(min(NUM_KINDS, max(2, num_val // IMAGES_PER_KIND)))
+        what = f"kinds of images (clusters of {self._what_clusters_compare})"
+        if not self._compares_by(np.array([f"k{number}" for number in kind_n]), what):
+            raise InputError(
+                f"search.objective worst_group_auc: of {num_val:,} validation images too few are in groups or {what} with "
+                f"{MIN_IMAGES_OF_A_PART} images of a class. Add validation images (or raise data.val_fraction), give larger "
+                "groups, or choose auc (--set search.objective=auc)."
+            )
+
+    def _compares_by(self, parts_n: NDArray[np.str_], what: str) -> bool:
+        """Makes them the parts where two or more are large enough to count, and hold most validation images."""
         validates_n = self._in_val_n & ~self._held_n
-        groups = self._pool.groups
-        sizes = Counter(groups[row] for row in np.flatnonzero(validates_n).tolist()) if groups is not None else Counter[str]()
-        if groups is not None and max(sizes.values(), default=0) >= 2 * MIN_IMAGES_OF_A_PART:
-            self._parts, what = np.array(groups), "groups"
-        else:
-            self._parts = np.array([f"k{number}" for number in self._kinds()])
-            what = f"kinds of images (clusters of {self._what_clusters_compare})"
-        self._notes.append(f"worst group: of {len(set(self._parts[validates_n])):,} {what} in validation")
+        names_n = parts_n[validates_n]
+        counted = counted_in_parts(self._pool.labels_n[validates_n], names_n.tolist())
+        num_counted = int(np.isin(names_n, list(counted)).sum())
+        if len(counted) < 2 or num_counted < MIN_COUNTED_FRACTION * len(names_n):
+            return False
+        self._parts = parts_n
+        self._notes.append(
+            f"worst group: of {len(counted):,} {what} with {MIN_IMAGES_OF_A_PART} validation images of a class; they hold "
+            f"{num_counted:,} of the {len(names_n):,}"
+        )
+        return True
 
     def _chosen(self, units: Sequence[str], among_n: NDArray[np.bool_], fraction: float, stream: int) -> NDArray[np.bool_]:
         rows = np.flatnonzero(among_n).tolist()
@@ -189,12 +220,11 @@ class _Splitter:
         chosen_n[rows] = chosen_groups(names, self._pool.labels_n[rows], fraction, seed)
         return chosen_n
 
-    def _require_both(self, chosen_n: NDArray[np.bool_], what: str, key: str) -> None:
-        trains_n = ~chosen_n & ~self._held_n & ~(self._in_val_n if key != "data.val_fraction" else chosen_n)
-        for part_n in (chosen_n, trains_n):
+    def _require_both(self, parts: Mapping[str, NDArray[np.bool_]], what: str, key: str) -> None:
+        for name, part_n in parts.items():
             if len(np.unique(self._pool.labels_n[part_n])) < 2:
                 raise InputError(
-                    f"{self._dataset.source}: {what} leaves a part with one class or no images ({len(self._pool):,} images in "
+                    f"{self._dataset.source}: {what} leaves {name} with one class or no images ({len(self._pool):,} images in "
                     f"all). Add images or groups of both classes, or change {key} (--set {key}=SHARE)."
                 )
 
