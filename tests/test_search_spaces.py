@@ -5,12 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from timm.layers import SEModule
 
 from hpsearch.cli import SPACES
 from hpsearch.config import Params
 from hpsearch.data.training_data import LabelledImages, TrainingData
+from hpsearch.model.backbones import ModelSpec, build, check_forward
+from hpsearch.model.weight_tags import in1k_tags, published
 from hpsearch.search.sampler import random_generator
 from hpsearch.search.space import Space
+from hpsearch.search.space_start import MAX_PARAMETERS
 from hpsearch.train.augment import build_augmentation, cache_px
 from hpsearch.train.settings import settings_from
 from hpsearch.train.trial import TrialTrainer
@@ -93,9 +97,36 @@ def test_the_wide_space_covers_the_table_of_what_is_worth_searching() -> None:
     assert {"resnext50_32x4d", "regnety_032"} <= set(space.values_of("backbone"))
 
 
+def sizes_of_large() -> dict[str, int]:
+    vocabulary = TrainVocabulary()
+    backbones = map(str, load(SPACES / "large.yaml").values_of("backbone"))
+    return {one: vocabulary.num_parameters({"backbone": one, "image_px": 384}) for one in backbones}
+
+
 def test_the_large_space_says_how_large_its_networks_are() -> None:
-    space = load(SPACES / "large.yaml")
-    sizes = [TrainVocabulary().num_parameters({"backbone": one, "image_px": 384}) for one in space.values_of("backbone")]
+    sizes = sizes_of_large().values()
+    assert 100e6 <= min(sizes) <= max(sizes) <= MAX_PARAMETERS == 200e6
     said = f"networks of {round(min(sizes) / 1e6)} to {round(max(sizes) / 1e6)} M parameters"
     assert said in (SPACES / "large.yaml").read_text()
     assert said in (SPACES.resolve().parent / "README.md").read_text()
+
+
+def test_the_large_space_has_every_family_with_weights_of_imagenet_1k_and_a_start_point() -> None:
+    space = load(SPACES / "large.yaml")
+    backbones = [str(one) for one in space.values_of("backbone")]
+    assert all(in1k_tags(one) and published(one, "in1k") for one in backbones)
+    families = {TrainVocabulary().family(one) for one in backbones}
+    assert families == {TrainVocabulary().family(str(start["backbone"])) for start in space.start}
+    assert families == {"cnn", "convnext", "transformer"}
+    with torch.device("meta"):
+        network = build(ModelSpec(backbone="regnety_320", se_reduction=None, image_px=224))
+    assert "regnety_320" in backbones
+    assert any(isinstance(module, SEModule) for module in network.modules())
+
+
+@pytest.mark.slow
+def test_the_networks_of_the_large_space_take_each_of_its_sizes() -> None:
+    space = load(SPACES / "large.yaml")
+    for backbone in space.values_of("backbone"):
+        for image_px in space.values_of("image_px"):
+            check_forward(str(backbone), int(str(image_px)))
