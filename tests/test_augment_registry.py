@@ -56,6 +56,15 @@ def test_known_parameters_say_kind_range_and_choices() -> None:
     assert known["randaugment"]["num_ops"].kind == "int"
 
 
+def test_units_are_known_by_full_name_and_every_probability_is_a_share_of_images() -> None:
+    units = {f"augment.{name}.{key}" for name, entry in registry._declarations.items() for key in entry.parameters}
+    assert {registry.unit_of(name) for name in units if name.endswith(".p")} == {"share of images"}
+    assert registry.unit_of("augment.blur.sigma_max") == "px"
+    assert registry.unit_of("augment.noise.std_max") == "of 255"
+    assert registry.unit_of("augment.rotate.degrees") == "°"
+    assert registry.unit_of("augment.crop.mode") == registry.unit_of("augment.nobody.knows") == registry.unit_of("lr") == ""
+
+
 @pytest.mark.parametrize(
     ("augment", "message"),
     [

@@ -26,16 +26,18 @@ class Parameter:
     """What a space file may say of it."""
     default: ParamValue
     """Its value where the space file does not name it."""
+    unit: str = ""
+    """What its values count, as the axis of a plot says it; empty: a bare number or a word."""
 
 
-def number(default: float, low: float, high: float) -> Parameter:
+def number(default: float, low: float, high: float, unit: str = "") -> Parameter:
     """A parameter that is a number in [low, high]."""
-    return Parameter(known=KnownParameter(kind="float", low=low, high=high), default=default)
+    return Parameter(known=KnownParameter(kind="float", low=low, high=high), default=default, unit=unit)
 
 
-def integer(default: int, low: int, high: int) -> Parameter:
+def integer(default: int, low: int, high: int, unit: str = "") -> Parameter:
     """A parameter that is a whole number in [low, high]."""
-    return Parameter(known=KnownParameter(kind="int", low=low, high=high), default=default)
+    return Parameter(known=KnownParameter(kind="int", low=low, high=high), default=default, unit=unit)
 
 
 def text(default: str, *choices: str) -> Parameter:
@@ -130,6 +132,14 @@ def known_augmentations() -> dict[str, dict[str, KnownParameter]]:
     return {
         name: {key: parameter.known for key, parameter in entry.parameters.items()} for name, entry in _declarations.items()
     }
+
+
+def unit_of(name: str) -> str:
+    """Unit of `augment.<augmentation>.<parameter>`; empty: it has none, or nobody has registered it here."""
+    _, _, rest = name.partition("augment.")
+    augmentation, _, parameter = rest.partition(".")
+    entry = _declarations.get(augmentation)
+    return entry.parameters[parameter].unit if entry and parameter in entry.parameters else ""
 
 
 def resolved(augment: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
