@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -13,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from hpsearch.config import nearest
+from hpsearch.config import nearest, shortened
 from hpsearch.errors import EXIT_INTERRUPTED, HpsearchError, InputError, storage_error
 
 SPACES = Path(__file__).parent / "search_spaces"
 """Where the shipped space files lie; in a checkout a link to those at its top."""
 
 
+_MESSAGE_CHARACTERS = 1_000
 _NUMBERS = {"int": "a whole number", "float": "a number"}
 """Python's name of an option's type → what people call it."""
 
@@ -34,6 +36,7 @@ class Parser(argparse.ArgumentParser):
         hint = nearest(unknown.partition("=")[0], known) if "unrecognized" in message else "."
         for kind, rule in _NUMBERS.items():
             message = message.replace(f"invalid {kind} value:", f"{rule} is needed, not")
+        message = shortened(message, _MESSAGE_CHARACTERS)
         raise InputError(f"{message}{hint} `{self.prog} --help` lists the options.")
 
 
@@ -66,11 +69,18 @@ def guarded(command: Callable[[list[str]], int], argv: list[str] | None = None) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        storage = storage_error(error)
-        if storage is None:
+        expected = _too_long(error) or storage_error(error)
+        if expected is None:
             raise
-        sys.stderr.write(stderr_line("error", str(storage), before="hpsearch: "))
-        return storage.exit_code
+        sys.stderr.write(stderr_line("error", str(expected), before="hpsearch: "))
+        return expected.exit_code
+
+
+def _too_long(error: OSError) -> InputError | None:
+    """What to say of a path that no file system takes, whichever option gave it."""
+    if error.errno != errno.ENAMETOOLONG:
+        return None
+    return InputError(f"{shortened(str(error.filename))}: too long for the name of a file. Give a shorter one.")
 
 
 def leave(main: Callable[[], int]) -> NoReturn:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,6 +24,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 Compile = Literal["auto", "always", "never"]
 WeightsPolicy = Literal["in1k", "any"]
 ParamValue = str | int | float
+MAX_BUDGET = 10**9
+"""Trials, minutes or GPU hours: more than a thousand years."""
 Params = dict[str, ParamValue]
 """A trial's configuration: flat, dotted names as in the space file (`augment.jpeg.p`); absent parameters are absent."""
 
@@ -128,8 +131,9 @@ class BudgetConfig:
         """Checks ranges."""
         for name in ("trials", "minutes", "gpu_hours"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"budget.{name} is {value}; it must be above 0. Leave it out for no limit.")
+            if value is not None and not 0 < value <= MAX_BUDGET:
+                rule = f"it must be above 0 and at most {MAX_BUDGET:,}"
+                raise InputError(f"budget.{name} is {shortened(str(value))}; {rule}. Leave it out for no limit.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,7 +237,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Checks seed and name."""
-        _at_least("seed", self.seed, 0)
+        _in_range("seed", self.seed, 0, 2**63 - 1)
         if self.name in (".", "..") or "/" in self.name:
             raise InputError(f"name is {self.name!r}; it names one directory, without a slash. Say with --out where it lies.")
 
@@ -286,11 +290,19 @@ def nearest(word: str, known: typing.Iterable[str]) -> str:
     return f"; did you mean {matches[0]!r}?" if matches else "."
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """`text` for a message, its middle left out where it is longer than `most`."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]} … {text[-half:]}"
+
+
 def _at_least(name: str, value: float | None, low: float) -> None:
-    if value is not None and not value >= low:
-        raise InputError(f"{name} is {value}; it must be at least {low}.")
+    if value is not None and not low <= value < math.inf:
+        raise InputError(
+            f"{name} is {shortened(str(value))}; it must be at least {low}" + " and finite" * (value == math.inf) + "."
+        )
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise InputError(f"{name} is {value}; it must be between {low} and {high}.")
+        raise InputError(f"{name} is {shortened(str(value))}; it must be between {low} and {high}.")

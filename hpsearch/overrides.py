@@ -7,10 +7,9 @@ import types
 import typing
 from typing import Any, Literal
 
-import yaml
-
-from hpsearch.config import RunConfig, nearest
+from hpsearch.config import RunConfig, nearest, shortened
 from hpsearch.errors import InputError
+from hpsearch.yaml_text import YamlMistakeError, read_tree
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -23,9 +22,10 @@ def with_overrides(config: RunConfig, options: list[str]) -> RunConfig:
     """
     for option in options:
         key, equals, text = option.partition("=")
+        said = shortened(option)
         if not equals:
-            raise InputError(f"--set {option}: expected KEY=VALUE, for example --set search.eta=4")
-        config = _replaced(config, key.split("."), parse_value(text, option), option)
+            raise InputError(f"--set {said}: expected KEY=VALUE, for example --set search.eta=4")
+        config = _replaced(config, key.split("."), parse_value(text, said), said)
     return config
 
 
@@ -35,10 +35,15 @@ def parse_value(text: str, option: str) -> Any:
     Raises:
         InputError: not valid YAML.
     """
+
+    def refuse(where: str, message: str) -> None:
+        raise YamlMistakeError(message.removesuffix("."))
+
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # a date without such a day
-        raise InputError(f"--set {option}: the value is not valid YAML ({error}). Quote it.") from error
+        tree = read_tree(text, lambda line: f"line {line} of the value", refuse)
+    except YamlMistakeError as error:
+        raise InputError(f"--set {shortened(option)}: the value cannot be used: {error.reason}.") from error
+    return None if tree is None else tree.plain
 
 
 def _replaced(node: Any, path: list[str], value: Any, option: str) -> Any:
@@ -71,7 +76,9 @@ def _typed(value: Any, hint: Any, option: str) -> Any:
     if origin is Literal:
         if value in arguments:
             return value
-        raise InputError(f"--set {option}: must be one of {', '.join(map(str, arguments))}{nearest(str(value), arguments)}")
+        raise InputError(
+            f"--set {option}: must be one of {', '.join(map(str, arguments))}{nearest(shortened(str(value)), arguments)}"
+        )
     if origin is tuple:
         items = value if isinstance(value, list) else [value]
         return tuple(_typed(item, arguments[0], option) for item in items)
@@ -81,9 +88,11 @@ def _typed(value: Any, hint: Any, option: str) -> Any:
         return value
     if hint is bool and isinstance(value, bool):
         return value
+    if hint is str and isinstance(value, str) and "\0" in value:
+        raise InputError(f"--set {option}: no name or path holds a character of code 0. Remove it.")
     if hint is str and (value is None or isinstance(value, str)):
         return value or ""
     if hint is str:
         found = f"text is needed, and YAML reads this as {type(value).__name__}"
         raise InputError(f"--set {option}: {found}. If it is text, quote it twice: '\"…\"'.")
-    raise InputError(f"--set {option}: {_KINDS[hint]} is needed, not {value!r}.")
+    raise InputError(f"--set {option}: {_KINDS[hint]} is needed, not {shortened(repr(value))}.")

@@ -62,6 +62,13 @@ def test_a_full_disk_ends_with_4_and_the_path(capsys: pytest.CaptureFixture[str]
     assert "cannot write or read /runs/a/trials.csv: No space left" in capsys.readouterr().err
 
 
+def test_a_path_that_no_file_system_takes_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(lambda argv: int(Path(argv[0]).exists()), ["x" * 5000]) == 2
+    said = capsys.readouterr().err
+    assert "too long for the name of a file" in said
+    assert len(said) < 200
+
+
 def test_a_mistake_of_the_program_is_not_taken_for_the_disk() -> None:
     def mistaken(argv: list[str]) -> int:
         raise FileNotFoundError(errno.ENOENT, "No such file", "x")

@@ -5,7 +5,7 @@ import pytest
 
 from hpsearch.config import RunConfig, SearchConfig, flatten, identity, nearest
 from hpsearch.errors import InputError
-from hpsearch.overrides import with_overrides
+from hpsearch.overrides import parse_value, with_overrides
 
 
 def test_overrides_reach_nested_fields_with_their_types() -> None:
@@ -43,7 +43,7 @@ def test_null_takes_an_optional_setting_back() -> None:
         ("resources.cpus_per_trial=0", "resources.cpus_per_trial is 0.0; it must be at least 0.01"),
         ("resources.max_slots=0", "resources.max_slots is 0; it must be at least 1"),
         ("search.first_rung_images=0", "search.first_rung_images is 0; it must be at least 1"),
-        ("seed=-1", "seed is -1; it must be at least 0"),
+        ("seed=-1", "seed is -1; it must be between 0 and 9223372036854775807"),
         ("name=../other", "name is '../other'; it names one directory, without a slash"),
         ("search.eta=1", "search.eta is 1.0; it must be between 1.1"),
         ("budget.trials=0", "budget.trials is 0; it must be above 0"),
@@ -52,12 +52,41 @@ def test_null_takes_an_optional_setting_back() -> None:
         ("data.cache_dir=[1]", "YAML reads this as list"),
         ("name=007", "YAML reads this as int"),
         ("out=yes", "YAML reads this as bool"),
-        ("name=2024-13-45", "not valid YAML (month must be in 1..12). Quote it."),
+        ("name=2024-13-45", "'2024-13-45' looks like a date and is none; quote it if it is text"),
+        ("search.eta=1:30", "YAML takes '1:30' for a number to base 60"),
+        ("name=[a]\n---\n[b]", "not valid YAML: but found another document"),
+        ("name={[a]: b}", "a name must be a single word"),
+        ("name={a: b, a: c}", "'a' is there twice"),
+        ('name="a\\0b"', "no name or path holds a character of code 0"),
+        ("name=\0", "a character that no text file has (code 0)"),
+        ("name=!!bool x", "'x' looks like true or false and is none"),
+        ('name="\\U99999999"', "not valid YAML"),
+        ("plugins=" + "[" * 1000, "nested deeper than 20 levels"),
+        ("plugins=&a [*a, *a]", "nested deeper than 20 levels"),
+        ("budget.minutes=" + "9" * 400, "is too large; at most 2^63 - 1 is read"),
+        ("search.eta=" + "9" * 400, "is too large; at most 2^63 - 1 is read"),
+        ("budget.minutes=0x" + "9" * 400, "is too large; at most 2^63 - 1 is read"),
+        ("budget.trials=" + "9" * 5000, "a text of 5,000 characters; at most 4,096 are read"),
+        ("budget.minutes=.inf", "budget.minutes is inf; it must be above 0 and at most 1,000,000,000"),
+        ("resources.cpus_per_trial=.inf", "resources.cpus_per_trial is inf; it must be at least 0.01 and finite"),
+        (f"seed={2**63 - 1}0", "is too large"),
     ],
 )
 def test_a_wrong_override_says_what_is_right(option: str, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         with_overrides(RunConfig(), [option])
+
+
+def test_a_number_may_have_an_exponent_without_a_point() -> None:
+    assert with_overrides(RunConfig(), ["budget.minutes=1e2"]).budget.minutes == 100
+    assert parse_value("1e-4", "fixed.lr=1e-4") == 1e-4
+
+
+def test_a_message_holds_the_ends_of_a_long_option() -> None:
+    with pytest.raises(InputError) as caught:
+        with_overrides(RunConfig(), ["budget.minutes=" + "9" * 100_000])
+    assert str(caught.value).startswith("--set budget.minutes=9")
+    assert len(str(caught.value)) < 300
 
 
 def test_the_nearest_word_is_named_only_where_it_is_near() -> None:

@@ -167,6 +167,8 @@ def test_a_wrong_override_is_named(tmp_path: Path, overrides: dict[str, Any], me
         load(tmp_path, WHOLE, overrides)
 
 
+LAUGHS = "a: &a [x]\n" + "".join(f"{name}: &{name} [{f'*{chr(ord(name) - 1)}, ' * 9}]\n" for name in "bcdefghij")
+"""Nine times nine times nine … values."""
 BACKBONES = "backbone: {choices: [resnet18, convnext_tiny]}\n"
 MISTAKES = {
     "unknown key": ("lrr: {low: 1, high: 2}", r"space\.yaml:1: unknown parameter 'lrr'; did you mean 'lr'\?"),
@@ -211,6 +213,24 @@ MISTAKES = {
     "duplicate key": ("lr: {low: 1e-4, high: 1e-3}\nlr: {low: 1e-4, high: 1e-2}", r":2: 'lr' is there twice, first at .*:1"),
     "not YAML": ("lr: {low: 1", r"space\.yaml:\d+: not valid YAML"),
     "code": ("lr: !!python/object/apply:os.system [ls]", r"not valid YAML|a searched parameter is"),
+    "400 digits": ("lr: {low: 1.0e-4, high: " + "9" * 400 + "}", r":1: the whole number 9+ … 9+ is too large"),
+    "400 digits of an integer": ("batch_size:\n  low: 2\n  high: " + "9" * 400, r":3: the whole number 9+ … 9+ is too large"),
+    "5,000 digits": ("batch_size: {low: 2, high: " + "9" * 5000 + "}", r":1: a text of 5,000 characters; at most 4,096"),
+    "hexadecimal digits": ("limits: {num_parameters: 0x" + "9" * 4000 + "}", r":1: the whole number 0x9+ … 9+ is too large"),
+    "exponent": ("fixed: {lr: 1e" + "9" * 400 + "}", r":1: lr is inf; it must be finite"),
+    "deep list": ("fixed: " + "[" * 1000, r":1: nested deeper than 20 levels"),
+    "deep sections": ("\n".join(" " * depth + "a:" for depth in range(200)), r":21: nested deeper than 20 levels"),
+    "alias of itself": ("fixed: &a {lr: *a}", r":1: nested deeper than 20 levels"),
+    "aliases of aliases": (LAUGHS, r":1: more than 10,000 values, aliases counted"),
+    "base 60": ("fixed: {batch_size: 1:30}", r":1: YAML takes '1:30' for a number to base 60"),
+    "no such date": ("fixed:\n  lr: 2024-13-45", r":2: '2024-13-45' looks like a date and is none"),
+    "date": ("fixed:\n  lr: 2024-01-01", r":2: lr is datetime\.date\(2024, 1, 1\); it must be a number"),
+    "binary": ("fixed: {lr: !!binary aGk=}", r":1: lr is b'hi'; it must be a number"),
+    "wrong tag": ("fixed: {lr: !!int x}", r":1: 'x' looks like a whole number and is none"),
+    "no such character": ('fixed: {lr: "\\U99999999"}', r":1: not valid YAML"),
+    "null byte": ("fixed: {}\n\nx: \0", r":3: a character that no text file has \(code 0\)"),
+    "tab": ("fixed:\n\tlr: 1", r":2: not valid YAML: found character '\\t'"),
+    "many bytes": ("#" * 250_001, r"space\.yaml: larger than 250,000 bytes, which no space file needs"),
     "empty": ("", r"the space file is empty"),
     "a list": ("- lr", r":1: a space must hold names and ranges"),
     "nothing": ("start: []", r"nothing to search"),
@@ -300,6 +320,27 @@ MISTAKES = {
     ),
     "SE where there is none": (BACKBONES + "se_reduction: {choices: [none, 16]}", r":1: convnext_tiny takes no se_reduction"),
 }
+
+
+def test_a_space_file_in_another_encoding_is_named_with_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_bytes(b"lr: {low: 1, high: 2}\n# \xff\n")
+    with pytest.raises(InputError, match=r"space\.yaml:2: not UTF-8 text \(invalid start byte\)"):
+        Space.load(file, Vocabulary())
+
+
+def test_a_byte_order_mark_and_any_end_of_a_line_are_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_bytes(b"\xef\xbb\xbflr:\r\n  low: 1.0e-4\r  high: 1\n")
+    assert Space.load(file, Vocabulary()).values_of("lr") == (1e-4, 1.0)
+
+
+def test_a_message_holds_the_ends_of_a_long_value(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text("fixed: {lr: [" + "x, " * 9000 + "]}")
+    with pytest.raises(InputError, match=r"space\.yaml:1: lr is \['x', .* … .*'x'\]; it must be") as caught:
+        Space.load(file, Vocabulary())
+    assert len(str(caught.value)) < 1200
 
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())

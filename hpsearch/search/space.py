@@ -16,10 +16,11 @@ from hpsearch.config import Params, ParamValue
 from hpsearch.errors import InputError
 from hpsearch.search.dimension import Condition, Dimension, complete
 from hpsearch.search.space_entries import RESERVED, unknown
-from hpsearch.search.space_file import Node, Problems, located, read_yaml
+from hpsearch.search.space_file import Problems, read_yaml
 from hpsearch.search.space_reader import SpaceReader
 from hpsearch.search.space_start import MAX_PARAMETERS, StartReader, check_networks, read_parameter_limit
 from hpsearch.search.vocabulary import Vocabulary
+from hpsearch.yaml_text import Node, located
 
 __all__ = ["Condition", "Dimension", "Space", "Vocabulary"]
 

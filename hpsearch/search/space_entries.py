@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hpsearch.config import nearest
-from hpsearch.search.space_file import Node, Problems
+from hpsearch.search.space_file import Problems
 from hpsearch.search.vocabulary import Vocabulary
+from hpsearch.yaml_text import Node
 
 RESERVED = ("fixed", "start", "limits")
 """Top-level keys that are not parameters."""

@@ -11,8 +11,9 @@ from hpsearch.errors import InputError
 from hpsearch.search.dimension import Condition, Dimension, Kind
 from hpsearch.search.space_conditions import ConditionRules, Placed
 from hpsearch.search.space_entries import RANGE_KEYS, Entry, flattened, searched_entries
-from hpsearch.search.space_file import Node, Problems
+from hpsearch.search.space_file import Problems
 from hpsearch.search.vocabulary import Vocabulary, checked_value
+from hpsearch.yaml_text import Node
 
 BACKBONE = "backbone"
 """The parameter whose value has a family."""

@@ -10,8 +10,9 @@ from hpsearch.errors import InputError
 from hpsearch.search.dimension import Dimension
 from hpsearch.search.space_conditions import Placed
 from hpsearch.search.space_entries import flattened
-from hpsearch.search.space_file import Node, Problems
+from hpsearch.search.space_file import Problems
 from hpsearch.search.vocabulary import Vocabulary, checked_value
+from hpsearch.yaml_text import Node
 
 NETWORK = ("backbone", "se_reduction")
 """The parameters that decide how many parameters a network has."""
