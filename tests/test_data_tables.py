@@ -78,11 +78,40 @@ def test_lines_are_counted_with_blank_ones(tmp_path: Path) -> None:
         ("img_name,target\na,1\na,1\na,1\n", r"line 3: .*Remove this line and 1 more of the kind\."),
         (b"img_name,target\na.jpg,1\n\xff\xfe.jpg,1\n", r"labels\.txt, line 3: not UTF-8 text \(invalid start byte\)"),
         ("img_name,target\n" + "a" * 200_000 + ",1\n", r"line 2: not a CSV file \(field larger"),
+        (
+            'img_name,target\na.jpg,1\n"b.jpg,0\nc.jpg,1\n',
+            r"line 3: a quote that is opened here goes on to line 4, and the row has 1 fields, not 2 .* Close the quote",
+        ),
+        ('img_name,target\na.jpg,1\n"b.jpg,0\n' + "c.jpg,1\n" * 20_000, r"line 3: not a CSV file .* Correct the quotes there"),
+        ("img_name,target\na.jpg,1" + "," * 10**6 + "\n", r"line 2: 1,000,002 fields, but the header has 2 "),
     ],
 )
 def test_mistakes_are_named_with_line_and_remedy(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         table(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ('\n"a\nb.jpg",2\nc.jpg,1\n', r"line 2: label '2' of 'a\\nb\.jpg'"),
+        ("\na\0.jpg,2\n", r"line 2: label '2' of 'a\\x00\.jpg'"),
+        ("\r\na.jpg,1\rb.jpg,1\nc.jpg,2\r\n", r"line 4: label '2' of 'c\.jpg'"),
+    ],
+    ids=["of several lines", "null byte", "mixed ends"],
+)
+def test_a_mistake_is_named_with_the_line_on_which_its_row_begins(tmp_path: Path, rows: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        table(tmp_path, f"img_name,target{rows}").labels()
+
+
+def test_a_message_names_the_first_and_last_of_a_million_columns(tmp_path: Path) -> None:
+    columns = ",".join(f"c{number}" for number in range(10**6))
+    with pytest.raises(
+        InputError, match=r"line 2: 2 fields, but the header has 1,000,002 \(img_name, .* … .*c999999\)"
+    ) as caught:
+        table(tmp_path, f"img_name,target,{columns}\na.jpg,1\n")
+    assert len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize("label", ["2", "-1", "forged", "", "0.5", "nan"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import numpy as np
 
+from hpsearch.config import shortened
 from hpsearch.data.dataset import DEEPFAKE, LABEL_WORDS, REAL
 from hpsearch.errors import InputError
 
@@ -41,7 +42,7 @@ class Table:
     file: Path
     """Where it was read from."""
     lines: list[int]
-    """Line of the file that each row ends on, from 1."""
+    """Line of the file that each row begins on, from 1."""
     names: list[str]
     """Image name of each row."""
     used: dict[str, str]
@@ -119,18 +120,18 @@ def _read(file: Path, text: TextIO, required: tuple[str, ...], optional: tuple[s
     columns: dict[str, list[str]] = {kind: [] for kind in used}
     targets = [(header.index(column), columns[kind]) for kind, column in used.items()]
     reader = csv.reader(text, delimiter=separator)
+    began = header_line + 1  # where a quote that nobody closes was opened, far above the line on which it is noticed
     try:
         for row in reader:
-            if not "".join(row).strip():
-                continue
-            if len(row) != len(header):
-                _fail_for_length(file, header_line + reader.line_num, header, row)
-            lines.append(header_line + reader.line_num)
-            for index, column in targets:  # the rows go: half a million kept lists would keep the garbage collector busy
-                column.append(row[index].strip())
+            if "".join(row).strip():
+                if len(row) != len(header):
+                    _fail_for_length(file, began, header_line + reader.line_num, header, row)
+                lines.append(began)
+                for index, column in targets:  # the rows go: half a million kept lists would keep the garbage collector busy
+                    column.append(row[index].strip())
+            began = header_line + reader.line_num + 1
     except csv.Error as error:
-        line = header_line + reader.line_num
-        raise InputError(f"{file}, line {line}: not a CSV file ({error}). Correct the quotes there.") from error
+        raise InputError(f"{file}, line {began}: not a CSV file ({error}). Correct the quotes there.") from error
     return Table(file=file, lines=lines, names=columns.pop("name"), used=used, values=columns)
 
 
@@ -147,9 +148,14 @@ def _used_columns(file: Path, header: list[str], required: tuple[str, ...], opti
     return used
 
 
-def _fail_for_length(file: Path, line: int, header: list[str], row: list[str]) -> NoReturn:
+def _fail_for_length(file: Path, began: int, ended: int, header: list[str], row: list[str]) -> NoReturn:
+    if ended > began:
+        raise InputError(
+            f"{file}, line {began}: a quote that is opened here goes on to line {ended}, and the row has {len(row):,} fields, "
+            f"not {len(header):,} as the header. Close the quote, or remove it."
+        )
     raise InputError(
-        f"{file}, line {line}: {len(row)} fields, but the header has {len(header)} ({', '.join(header)}). "
+        f"{file}, line {began}: {len(row):,} fields, but the header has {len(header):,} ({shortened(', '.join(header), 200)}). "
         "Correct the line, or quote a field that holds the separator."
     )
 
