@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from hpsearch.data.cache import address
 from hpsearch.judge.cues import Cue, cue_aucs
 from hpsearch.judge.duplicates import near_duplicates, same_files
-from hpsearch.judge.labels import MIN_AUC, MIN_IMAGES, contradicted_labels
+from hpsearch.judge.labels import MIN_AUC, MIN_IMAGES, contradicted_labels, paired_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from hpsearch.data.dataset import Dataset, ImageSet
     from hpsearch.judge.scan import ImageScan
 
+RULE = "audit 2"
+"""Names what is looked for; with a change of it an audit is made again."""
 Severity = Literal["problem", "warning", "note"]
 QUICK_IMAGES = 6_000
 """Images that the quick form opens, drawn at random: seconds on two cores."""
@@ -61,6 +64,8 @@ class Audit:
     """Problems first."""
     cues: tuple[Cue, ...]
     """What each single cue tells of the label, the most telling first."""
+    state: str = ""
+    """What was audited, see `state_of`; empty in audits of earlier versions."""
 
     @property
     def passed(self) -> bool:
@@ -77,6 +82,7 @@ def audit(dataset: Dataset, scan: Callable[[Sequence[str]], ImageScan], *, thoro
         thorough: Open every image and check labels by cross-validation; else `QUICK_IMAGES` drawn at random. Files with the
             same bytes are looked for among all in any case.
     """
+    state = state_of(dataset)  # before any file is read: one that changes meanwhile makes the audit an old one
     whole = _Pool.of(dataset)
     pool = whole if thorough else whole.drawn(QUICK_IMAGES)
     scanned = scan(pool.paths)
@@ -88,7 +94,7 @@ def audit(dataset: Dataset, scan: Callable[[Sequence[str]], ImageScan], *, thoro
         *_groups(dataset),
         *_cues(cues),
         *_shares(dataset),
-        _labels(pool, scanned) if thorough else _not_checked("the quick form does not; python -m hpsearch.audit does"),
+        *(_labels(pool, scanned) if thorough else [_not_checked("the quick form does not; python -m hpsearch.audit does")]),
     ]
     order = ("problem", "warning", "note")
     return Audit(
@@ -98,7 +104,13 @@ def audit(dataset: Dataset, scan: Callable[[Sequence[str]], ImageScan], *, thoro
         shares={name: (len(images), images.num_deepfakes) for name, images in _sets(dataset).items()},
         findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))),
         cues=cues,
+        state=state,
     )
+
+
+def state_of(dataset: Dataset) -> str:
+    """Names what an audit of `dataset` depends on: its files with sizes and times, labels, groups and splits."""
+    return f"{address(_Pool.of(dataset).paths, RULE)}-{dataset.fingerprint}"
 
 
 def _sets(dataset: Dataset) -> dict[str, ImageSet]:
@@ -240,7 +252,23 @@ def _shares(dataset: Dataset) -> list[Finding]:
     return findings
 
 
-def _labels(pool: _Pool, scanned: ImageScan) -> Finding:
+def _labels(pool: _Pool, scanned: ImageScan) -> list[Finding]:
+    findings = [_by_statistics(pool, scanned)]
+    paired = paired_labels(scanned, pool.labels_n)
+    if paired.num_pairs:
+        text = (
+            f"{len(paired.alike_p2):,} of {paired.num_pairs:,} pictures that are there in two versions have the same label "
+            "twice; the others have a real version and a deepfake."
+        )
+        if len(paired.alike_p2):
+            text += " Look at both versions; one of the labels may be wrong."
+        severity: Severity = "warning" if len(paired.alike_p2) else "note"
+        kind = "suspicious labels" if len(paired.alike_p2) else "labels"
+        findings.append(Finding(severity=severity, kind=kind, text=text, examples=pool.named(paired.alike_p2)))
+    return findings
+
+
+def _by_statistics(pool: _Pool, scanned: ImageScan) -> Finding:
     found = contradicted_labels(scanned, pool.labels_n, pool.images.groups)
     if np.isnan(found.auc):
         return _not_checked(f"a class has fewer than {MIN_IMAGES} readable images")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import InputError
 from hpsearch.files import write_text
-from hpsearch.judge.audit import Audit, Finding
+from hpsearch.judge.audit import Audit, Finding, state_of
 from hpsearch.judge.cues import Cue
+
+if TYPE_CHECKING:
+    from hpsearch.data.dataset import Dataset
 
 
 def write_audit(file: Path, audit: Audit) -> None:
@@ -19,6 +23,16 @@ def write_audit(file: Path, audit: Audit) -> None:
         StorageError: it cannot be written.
     """
     write_text(file, json.dumps(asdict(audit), indent=1, ensure_ascii=False) + "\n")
+
+
+def is_current(file: Path, dataset: Dataset) -> bool:
+    """Whether `file` holds an audit of `dataset` with its files as they are now; one look at the status of each tells.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    known = read_audit(file)
+    return known is not None and known.state == state_of(dataset)
 
 
 def read_audit(file: Path) -> Audit | None:

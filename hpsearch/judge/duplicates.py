@@ -87,18 +87,18 @@ def _digest(path: str) -> bytes:
     return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).digest()
 
 
-def near_duplicates(scan: ImageScan) -> NDArray[np.int64]:
+def near_duplicates(scan: ImageScan, min_correlation: float = MIN_CORRELATION) -> NDArray[np.int64]:
     """Pairs of rows that show the same picture, shape (p, 2), the smaller row first; exact duplicates among them."""
     found = [np.empty((0, 2), dtype=np.int64)]
     bits_nk = np.unpackbits(scan.hash_n.astype(">u8").view(np.uint8).reshape(-1, 8), axis=1)
     for bands in _BANDS:
         for band in range(4):
             bytes_n2 = np.ascontiguousarray(np.packbits(bits_nk[:, bands == band], axis=1))
-            found += _pairs_in_band(scan, bytes_n2.view(np.uint16)[:, 0])
+            found += _pairs_in_band(scan, bytes_n2.view(np.uint16)[:, 0], min_correlation)
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _pairs_in_band(scan: ImageScan, band_n: NDArray[np.uint16]) -> list[NDArray[np.int64]]:
+def _pairs_in_band(scan: ImageScan, band_n: NDArray[np.uint16], min_correlation: float) -> list[NDArray[np.int64]]:
     order_n = np.lexsort((scan.hash_n, band_n))
     order_n = order_n[scan.readable_n[order_n]]
     found = []
@@ -108,14 +108,14 @@ def _pairs_in_band(scan: ImageScan, band_n: NDArray[np.uint16]) -> list[NDArray[
         if not same_p.any():
             break
         pairs_p2 = np.sort(np.column_stack([left_p[same_p], right_p[same_p]]), axis=1)
-        found.append(pairs_p2[_show_the_same(scan, pairs_p2)])
+        found.append(pairs_p2[_show_the_same(scan, pairs_p2, min_correlation)])
     return found
 
 
-def _show_the_same(scan: ImageScan, pairs_p2: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _show_the_same(scan: ImageScan, pairs_p2: NDArray[np.int64], min_correlation: float) -> NDArray[np.bool_]:
     left_p, right_p = pairs_p2.T
     near_p: NDArray[np.bool_] = np.bitwise_count(scan.hash_n[left_p] ^ scan.hash_n[right_p]) <= MAX_BITS
-    near_p[near_p] = _correlation(scan.thumbs_nyx[left_p[near_p]], scan.thumbs_nyx[right_p[near_p]]) >= MIN_CORRELATION
+    near_p[near_p] = _correlation(scan.thumbs_nyx[left_p[near_p]], scan.thumbs_nyx[right_p[near_p]]) >= min_correlation
     return near_p
 
 

@@ -1,6 +1,14 @@
-"""Labels that the images contradict: where image statistics, learned on the other images, are sure of the other label.
+"""Labels that the images contradict, in two ways.
 
-Confident learning in its simplest form (Northcutt, Jiang, Chuang 2021): out-of-sample probabilities of the given label.
+Image statistics, learned on the other images, are sure of the other label: confident learning in its simplest form (Northcutt,
+Jiang, Chuang 2021), by out-of-sample probabilities of the given label. It needs statistics that know the classes, which they
+do not where real frames and face swaps come from one encoder: a cross-validated AUC of 0.61 on 5,092 faces of DFDC, and of 0.70
+with a network's features besides.
+
+A set that is made of real images and their forgeries holds most pictures twice, once with each label. A picture that stands
+there twice with the same label contradicts that.
+
+Axis legend: `n` images, `p` pairs.
 """
 
 from __future__ import annotations
@@ -11,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpsearch.judge.duplicates import near_duplicates
 from hpsearch.judge.objectives import auc
 
 if TYPE_CHECKING:
@@ -24,6 +33,12 @@ MAX_PROBABILITY = 0.02
 """Of the given label, from which it is suspicious."""
 MIN_IMAGES = 50
 NUM_FOLDS = 5
+VERSIONS_CORRELATION = 0.95
+"""Of the grey pictures of a real image and its forgery, whose faces differ: of those 5,092 faces, each real with its own fake,
+1,645 such pairs are found; the correlation of near-duplicates finds 494. Of 50 labels swapped at random 62 ± 8 % are then in a
+pair that is named, and 88 ± 1 % of the named pairs hold a swapped label (10 seeds)."""
+MIN_PAIRS, MIN_DIFFERING = 50, 0.9
+"""Pairs of versions, and the share of them with both labels, from which a set counts as made of pairs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -57,3 +72,25 @@ def contradicted_labels(scan: ImageScan, labels_n: NDArray[np.int64], groups: Se
     suspicious = np.argsort(of_given_n, kind="stable")
     suspicious = suspicious[of_given_n[suspicious] < MAX_PROBABILITY] if value >= MIN_AUC else suspicious[:0]
     return Contradicted(rows=rows_n[suspicious], auc=value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Paired:
+    """Pictures that stand in the set in two versions."""
+
+    num_pairs: int
+    """Of them; too few pairs, or too many of one label, are none."""
+    alike_p2: NDArray[np.int64]
+    """Those with the same label twice, shape (p, 2)."""
+
+
+def paired_labels(scan: ImageScan, labels_n: NDArray[np.int64]) -> Paired:
+    """Compares the labels of pictures that two images show, where nearly all have both labels; equal files do not count."""
+    pairs_p2 = near_duplicates(scan, VERSIONS_CORRELATION)
+    pairs_p2 = pairs_p2[scan.digest_n[pairs_p2[:, 0]] != scan.digest_n[pairs_p2[:, 1]]]
+    times_n = np.bincount(pairs_p2.ravel(), minlength=len(scan))
+    pairs_p2 = pairs_p2[(times_n[pairs_p2] == 1).all(axis=1)]
+    alike_p = labels_n[pairs_p2[:, 0]] == labels_n[pairs_p2[:, 1]]
+    if len(pairs_p2) < MIN_PAIRS or alike_p.mean() > 1 - MIN_DIFFERING:
+        return Paired(num_pairs=0, alike_p2=pairs_p2[:0])
+    return Paired(num_pairs=len(pairs_p2), alike_p2=pairs_p2[alike_p])
