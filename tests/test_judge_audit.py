@@ -1,11 +1,13 @@
 """Each planted fault is found and named; a clean set passes."""
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
@@ -204,6 +206,75 @@ def test_the_command_ends_with_1_where_there_is_a_problem(
 def test_the_faces_pass(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["--data", str(faces)]) == 0
     assert "no problem found" in capsys.readouterr().out
+
+
+@pytest.fixture
+def some_faces(faces: Path, tmp_path: Path) -> Path:
+    """A copy of whole groups of the faces, about 400 images that train and 200 that validate."""
+    source, copy = faces / "phase1", tmp_path / "some faces" / "phase1"
+    groups = pd.read_csv(source / "groups.csv")
+    copy.mkdir(parents=True)
+    kept = []
+    for split, count in (("trainset", 400), ("valset", 200)):
+        labels = pd.read_csv(source / f"{split}_label.txt").merge(groups, on="img_name").sort_values("group", kind="stable")
+        last_group = labels["group"].iloc[count]
+        labels = labels[labels["group"] <= last_group]
+        labels[["img_name", "target"]].to_csv(copy / f"{split}_label.txt", index=False)
+        (copy / split).mkdir()
+        for name in labels["img_name"]:
+            shutil.copy(source / split / name, copy / split / name)
+        kept.append(labels[["img_name", "group"]])
+    pd.concat(kept).to_csv(copy / "groups.csv", index=False)
+    return copy.parent
+
+
+def label_table(root: Path, split: str) -> pd.DataFrame:
+    return pd.read_csv(root / "phase1" / f"{split}_label.txt")
+
+
+def save_fakes_at_another_quality(root: Path) -> None:
+    for split in ("trainset", "valset"):
+        table = label_table(root, split)
+        for name in table["img_name"][table["target"] == 1]:
+            with Image.open(root / "phase1" / split / name) as image:
+                image.save(root / "phase1" / split / name, quality=88)
+
+
+def copy_into_the_other_split(root: Path) -> None:
+    train, val = (label_table(root, split) for split in ("trainset", "valset"))
+    names = [table["img_name"][table["target"] == 0].iloc[0] for table in (train, val)]
+    shutil.copy(root / "phase1" / "trainset" / names[0], root / "phase1" / "valset" / names[1])
+
+
+def leak_a_group(root: Path) -> None:
+    groups = pd.read_csv(root / "phase1" / "groups.csv")
+    groups.loc[groups.index[-1], "group"] = groups["group"].iloc[0]
+    groups.to_csv(root / "phase1" / "groups.csv", index=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plant", "kinds_found"),
+    [
+        (lambda root: None, set()),
+        (
+            save_fakes_at_another_quality,
+            {"shortcut: format and quantisation tables", "shortcut: JPEG quality (mean of the tables)"},
+        ),
+        # The deepfake of the copied image stays behind, so that is a version of it in the other split.
+        (copy_into_the_other_split, {"duplicate across splits", "near-duplicate across splits"}),
+        (leak_a_group, {"group in two splits"}),
+    ],
+    ids=["nothing", "quality", "duplicate", "group"],
+)
+def test_each_fault_that_is_planted_in_the_faces_is_found_and_nothing_else(
+    plant: Callable[[Path], None], kinds_found: set[str], some_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plant(some_faces)
+    code = command(["--data", str(some_faces), "--set", f"data.cache_dir={tmp_path / 'cache'}"])
+    said = capsys.readouterr().out
+    assert code == (1 if kinds_found else 0)
+    assert set(re.findall(r"^PROBLEM  (.*)$", said, re.MULTILINE)) == kinds_found
 
 
 def test_nearly_all_smaller_copies_are_found(tmp_path: Path) -> None:
