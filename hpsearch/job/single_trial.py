@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.config import DataConfig, RunConfig
@@ -102,7 +103,7 @@ def replayed(run: str, number: int, *, data: str, seed: int | None, overrides: l
         overrides: Settings as `--set` gives them.
 
     Raises:
-        InputError: there is no such run or trial, or its data is not there any more.
+        InputError: there is no such run or trial, its data is not there any more, or it needs a plugin that is not named.
     """
     from hpsearch.job.place import looked_at
     from hpsearch.report.rebuild import run_events
@@ -123,6 +124,7 @@ def replayed(run: str, number: int, *, data: str, seed: int | None, overrides: l
 
     config, stored_px = read_run(layout)
     config, fixed = configured(config, overrides)
+    _require_named(config, overrides, layout.config)
     if data:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=data))
     import_plugins(config.plugins)
@@ -141,3 +143,14 @@ def replayed(run: str, number: int, *, data: str, seed: int | None, overrides: l
         seed=trial_seed(config.seed if seed is None else seed, state.number),
         journaled=state if same else None,
     )
+
+
+def _require_named(config: RunConfig, overrides: list[str], file: Path) -> None:
+    """A run may come from somebody else, so what it names is not imported for that alone."""
+    named = configured(RunConfig(), overrides)[0].plugins
+    if config.plugins != named:
+        listed = ",".join(config.plugins)
+        raise InputError(
+            f"{file}: the run needs the Python module {config.plugins[0]!r}, which was not named. If you trust that module, "
+            f"add --set 'plugins=[{listed}]'"
+        )
