@@ -11,6 +11,7 @@ from hpsearch.report import wording
 from hpsearch.report.facts import SearchedParameter
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, axis, hover, ramp
+from hpsearch.report.page.parameter_titles import axis_title
 from hpsearch.report.page.trial_marks import points, rung_label
 from hpsearch.search.types import TrialState
 
@@ -48,12 +49,11 @@ def _effect(content: PageContent, parameter: SearchedParameter, index: int) -> F
     if best is not None and best.number in x and traces:
         ring = {"symbol": "circle-open", "size": 16, "color": "$ink", "line": {"width": 2}}
         traces.append(points([best], [x[best.number]], [best.value], name="best", showlegend=False, marker=ring))
-    title = f"{parameter.name} (logarithmic)" if parameter.log and not parameter.choices else parameter.name
     return Figure(
         name=f"effect-{index}",
         label=f"{content.score.title} at the last rung by {parameter.name}, {len(having)} trials.",
         traces=traces,
-        layout={"xaxis": axis(title, **_scale(parameter)), "yaxis": axis(content.score.title)},
+        layout={"xaxis": axis(axis_title(parameter), **_scale(parameter)), "yaxis": axis(content.score.title)},
         height_px=250,
         places={trial.number: ([x[trial.number]], [trial.value]) for trial in having},
     )

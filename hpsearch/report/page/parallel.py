@@ -13,6 +13,7 @@ from hpsearch.report import wording
 from hpsearch.report.facts import SearchedParameter
 from hpsearch.report.page.content import PageContent
 from hpsearch.report.page.figure import Figure, Trace, axis, hover, opacity, ramp
+from hpsearch.report.page.parameter_titles import column_title
 from hpsearch.report.page.trial_marks import BEST_WIDTH, marked, rung_label
 from hpsearch.search.types import TrialState
 
@@ -33,6 +34,7 @@ def parallel_figure(content: PageContent) -> Figure | None:
     lines = {trial.number: _line(value_range, parameters, trial) for trial in trials}
     columns = list(range(len(parameters) + 1))
     has_absent = any(parameter.name not in trial.params for parameter in parameters for trial in trials)
+    objective = "<br>".join(content.score.title.split())
     return Figure(
         name="parallel",
         label=f"Parallel coordinates of {len(trials)} trials over {len(parameters)} parameters and {content.score.title}.",
@@ -41,7 +43,7 @@ def parallel_figure(content: PageContent) -> Figure | None:
             "xaxis": axis(
                 "Parameter, and the objective at the right",
                 tickvals=columns,
-                ticktext=[*(_short(one.name) for one in parameters), f"<b>{content.objective}</b>"],
+                ticktext=[*(hover(*column_title(one.name)) for one in parameters), f"<b>{objective}</b>"],
                 range=[-0.5, len(parameters) + 0.5],
                 showgrid=True,
                 gridcolor="$ink@0.55",
@@ -139,9 +141,3 @@ def _label(column: int, height: float, text: object, anchor: str = "middle") -> 
         "font": {"size": 11, "color": "$muted"},
         "bgcolor": "$paper@0.75",
     }
-
-
-def _short(name: str) -> str:
-    """`augment.jpeg.p` on two lines."""
-    head, dot, last = name.rpartition(".")
-    return hover(f"{head}{dot}", last) if len(name) > 12 and dot else hover(name)
