@@ -79,7 +79,8 @@ def robustness_figure(content: PageContent) -> Figure | None:
         return None
     line = {"type": "line", "x0": untouched, "x1": untouched, "y0": 0, "y1": 1, "yref": "paper"}
     shapes = [] if untouched is None else [{**line, "line": {"color": "$ink", "width": 1.5, "dash": "dot"}}]
-    return _bars("robustness", "Degradation", "AUC of degraded validation images.", scores, {"shapes": shapes})
+    rows = {_with_unit(name): auc for name, auc in scores.items()}
+    return _bars("robustness", "Degradation", "AUC of degraded validation images.", rows, {"shapes": shapes})
 
 
 def robustness_rows(content: PageContent) -> list[tuple[str, float, float | None]]:
@@ -110,8 +111,9 @@ def _bars(name: str, what: str, label: str, scores: Mapping[str, float], more: d
         "type": "bar",
         "orientation": "h",
         "y": list(range(len(names))),
-        "base": CHANCE,
-        "x": [value - CHANCE for value in values],
+        # From the left also below chance: the number of a short bar stands right of it, where there is room.
+        "base": [min(value, CHANCE) for value in values],
+        "x": [abs(value - CHANCE) for value in values],
         "customdata": [hover(name, f"{value:.4f}") for name, value in zip(scores, values, strict=True)],
         "marker": {"color": ["$completed" if value >= CHANCE else "$failed" for value in values]},
         "text": [f"{value:.4f}" for value in values],
