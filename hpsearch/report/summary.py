@@ -61,7 +61,7 @@ def state_of(trial: TrialState) -> str:
 
 
 def gpu_hours(study: Study) -> float:
-    """GPU share × seconds of all pieces of training, whatever came of them, and of retraining and judging, in hours."""
+    """GPU share × wall time in hours: of pieces that reached a rung, of those in vain, and of all phases after the search."""
     trials = sum(
         seconds * float(trial.metrics[images].get("gpus", 0.0))
         for trial in study.trials.values()

@@ -65,7 +65,7 @@ class PageContent:
 
     @property
     def gpu_hours(self) -> float:
-        """GPU hours of all that was trained so far."""
+        """Share of a GPU × wall time of all work so far, see `report.summary.gpu_hours`."""
         return gpu_hours(self.study)
 
     @property

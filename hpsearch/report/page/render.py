@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import yaml
@@ -73,8 +75,9 @@ def _views(content: PageContent) -> dict[str, Any]:
         "effects": effects.effect_figures(content),
         "parallel": parallel.parallel_figure(content),
         "importance": effects.importance_figure(content),
-        "spending": spending.spending_figures(content) if has_values else [],
+        "spending": spending.spending_figures(content),
         "spending_sentence": spending.spending_sentence(content),
+        "spending_caption": spending.spending_caption(content.study),
         "seconds": content.seconds,
         "detector": _detector(content) if predictions is not None else None,
         "mistakes": _mistakes(content),
@@ -90,6 +93,7 @@ def _views(content: PageContent) -> dict[str, Any]:
         "columns": trial_rows.columns(content),
         "rows": trial_rows.rows(content),
         "source": _source(content),
+        "links": _links(content),
     }
 
 
@@ -147,6 +151,21 @@ def _source(content: PageContent) -> Source:
         hardware={str(name): _listed(amount) for name, amount in hardware.items()},
         config=yaml.safe_dump(rest, sort_keys=False, allow_unicode=True) if rest else "",
     )
+
+
+def _links(content: PageContent) -> dict[str, str]:
+    """Each file of the result → where its link leads; empty: no link, because it may leave the run directory.
+
+    The result may be somebody else's, and escaping leaves `javascript:` as it is.
+    """
+    named = content.result["files"].values() if content.result else ()
+    return {str(path): quote(str(path)) if _is_inside(str(path)) else "" for path in named}
+
+
+def _is_inside(name: str) -> bool:
+    """Whether `name` is relative and goes neither up nor, as `scheme:` or on Windows, elsewhere."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and name.isprintable() and not (path.is_absolute() or ".." in path.parts or set(name) & set(":\\"))
 
 
 def _data(content: PageContent) -> str:
