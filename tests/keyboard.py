@@ -1,9 +1,11 @@
-"""A Chromium that is operated by its keyboard alone, over DevTools' pipe."""
+"""A Chromium that is operated by its keyboard alone and takes pictures of whole pages, over DevTools' pipe."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
+import io
 import json
 import os
 import subprocess
@@ -12,11 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, "")}
 """Name → code, and the text that it types."""
 FIRST_FREE = 20
 """Far from 3 and 4, which Chromium wants."""
 SECONDS = 60
+SCREEN_PX = 900
+"""Height of a screen."""
+STRIP_PX = 4000
+"""Taller pictures are put together from strips: Chromium's own end at 16,384 px."""
 
 
 class Keyboard:
@@ -45,6 +53,30 @@ class Keyboard:
     def look(self, expression: str) -> Any:
         """What an expression gives in the page."""
         return self._ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def picture(self, file: Path, *, width: int, scheme: str = "light") -> int:
+        """Writes a picture of the whole page, however tall it is, as a screen of `width` px shows it; returns its height."""
+        self._ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self._resize(width, SCREEN_PX)
+        height = self.look("document.documentElement.scrollHeight")
+        picture = Image.new("RGB", (width, height))
+        for top in range(0, height, STRIP_PX):
+            strip = {"x": 0, "y": top, "width": width, "height": min(STRIP_PX, height - top), "scale": 1}
+            shot = self._ask("Page.captureScreenshot", captureBeyondViewport=True, clip=strip)
+            picture.paste(Image.open(io.BytesIO(base64.b64decode(shot["data"]))), (0, top))
+        picture.save(file)
+        return int(height)
+
+    def paper(self, file: Path) -> None:
+        """Writes the page as it is printed on A4."""
+        inches = {"paperWidth": 210 / 25.4, "paperHeight": 297 / 25.4}
+        file.write_bytes(base64.b64decode(self._ask("Page.printToPDF", **inches)["data"]))
+
+    def _resize(self, width: int, height: int) -> None:
+        """Waits until the page has drawn itself anew."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 100))))"
+        self._ask("Runtime.evaluate", expression=drawn, awaitPromise=True)
 
     def _ask(self, method: str, **params: Any) -> Any:
         self._num_sent += 1

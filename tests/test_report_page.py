@@ -15,6 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 from markupsafe import escape
+from PIL import Image
 
 from hpsearch.judge.audit_file import write_audit
 from hpsearch.judge.robustness import DEGRADATIONS
@@ -26,8 +27,10 @@ from hpsearch.report.page.finals import UNITS, robustness_rows
 from hpsearch.report.page.notes import honest_notes
 from hpsearch.report.page.render import render_page
 from hpsearch.report.rebuild import content_of, rebuild, run_events
+from hpsearch.report.summary import gpu_hours
 from hpsearch.report.tables import Predictions
-from tests.keyboard import keyboard
+from hpsearch.search.journal import read_events
+from tests.keyboard import Keyboard, keyboard
 from tests.report_studies import AUDIT, HOSTILE, make_run
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
@@ -37,6 +40,7 @@ FIGURES = [
     "curves",
     "importance",
     "parallel",
+    "spent-outcome",
     "spent-rung",
     "spent-backbone",
     "roc",
@@ -142,9 +146,28 @@ def probed(chromium: str, page: Path, folder: Path, *options: str) -> tuple[dict
     return json.loads(html.unescape(answer[1])), console
 
 
+def on_gpus(layout: RunLayout) -> None:
+    """Rewrites a journal as that of a run whose trials had a quarter of a GPU each; one lost ten minutes."""
+    events = read_events(layout.journal)
+    for event in events:
+        if event["event"] == "rung":
+            event["seconds"] *= 60
+            event["metrics"]["gpus"] = 0.25
+    header, *others = [{**event, "ran": 0.0} for event in events]
+    lost = {"event": "stopped", "trial": 0, "reason": "lost", "message": "", "ran": 600.0}
+    began = next(index for index, event in enumerate(others) if event["event"] == "started") + 1
+    rest = [{**event, "ran": 600.0} for event in others[began:]]
+    again = {**others[began - 1], "ran": 600.0}
+    fresh = [("retraining", 0.0, 2700.0), ("retraining", 3600.0, 0.0), ("judging", 180.0, 180.0)]
+    phases = [{"event": "phase", "name": name, "seconds": took, "gpu_seconds": gpu, "ran": 7200.0} for name, took, gpu in fresh]
+    told = [header, {"event": "resources", "gpus": 0.25, "ran": 0.0}, *others[:began], lost, again, *rest, *phases]
+    layout.journal.write_text("".join(json.dumps(event) + "\n" for event in told))
+
+
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
     layout = make_run(tmp_path_factory.mktemp("page") / "faces <i>&amp;", 40)
+    on_gpus(layout)
     rebuild(layout.root)
     return layout
 
@@ -276,18 +299,47 @@ def test_the_page_prints_on_a_few_sheets(chromium: str, layout: RunLayout, tmp_p
     assert 5 <= len(re.findall(rb"/Type */Page\b", content)) <= 20
 
 
-@pytest.mark.slow
-def test_screenshots_in_both_schemes_are_kept_and_differ(chromium: str, layout: RunLayout, tmp_path: Path) -> None:
-    from PIL import Image
-
+def picture_of(keys: Keyboard, name: str, *, width: int, scheme: str = "light") -> Image.Image:
+    """Kept for a person to look at: the page from its heading to its last line, with all its figures drawn."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    brightness = []
-    for scheme, options in (("light", []), ("dark", ["--force-dark-mode"])):
-        file = SCREENSHOTS / f"report-{scheme}.png"
-        browse(chromium, layout.page, tmp_path / scheme, "--window-size=1200,6400", f"--screenshot={file}", *options)
-        brightness.append(float(np.asarray(Image.open(file).convert("L")).mean()))
-    assert brightness[0] > 200
-    assert brightness[1] < 60
+    file = SCREENSHOTS / f"{name}.png"
+    keys.picture(file, width=width, scheme=scheme)
+    picture = Image.open(file)
+    assert picture.size == (width, keys.look("document.documentElement.scrollHeight"))
+    last = "Math.max(...[...document.querySelectorAll('section')].map((one) => one.getBoundingClientRect().bottom + scrollY))"
+    assert keys.look(last) <= picture.height
+    widths = "(one) => one.querySelector('svg.main-svg').clientWidth === one.clientWidth"
+    assert keys.look(f"[...document.querySelectorAll('[data-figure]')].every({widths})")
+    return picture
+
+
+def brightness(picture: Image.Image) -> float:
+    return float(np.asarray(picture.convert("L")).mean())
+
+
+@pytest.mark.slow
+def test_pictures_of_the_whole_page_are_kept(chromium: str, layout: RunLayout, tmp_path: Path) -> None:
+    with keyboard(chromium, layout.page, tmp_path / "profile", "--hide-scrollbars") as keys:
+        light = picture_of(keys, "report-light", width=1200)
+        dark = picture_of(keys, "report-dark", width=1200, scheme="dark")
+        phone = picture_of(keys, "report-phone", width=390)
+        keys.paper(SCREENSHOTS / "report-print.pdf")
+    assert light.size == dark.size
+    assert phone.height > light.height > 8000
+    assert brightness(light) > 200
+    assert brightness(dark) < 60
+    *_, bottom = np.asarray(light.convert("L").resize((60, light.height // 200)))
+    assert bottom.std() > 0, "the last lines are text, not blank"
+
+
+@pytest.mark.slow
+def test_a_picture_of_a_comparison_is_kept(chromium: str, tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, 30, seed=seed) for name, seed in (("one", 3), ("two", 4))]
+    on_gpus(runs[1])
+    page = tmp_path / "comparison.html"
+    write_comparison(page, [content_of(run, run_events(run)) for run in runs])
+    with keyboard(chromium, page, tmp_path / "profile", "--hide-scrollbars") as keys:
+        picture_of(keys, "comparison-light", width=1200)
 
 
 def test_comparison_of_runs_shows_scores_course_and_differences(chromium: str, tmp_path: Path) -> None:
@@ -344,12 +396,67 @@ def test_every_axis_has_a_title(layout: RunLayout) -> None:
     assert [name for name, axis in axes.items() if axis.get("visible", True) and not axis.get("title", {}).get("text")] == []
 
 
+def test_axes_of_parameters_have_readable_titles_and_units(layout: RunLayout) -> None:
+    figures = embedded_figures(layout.page.read_text())
+    titles = {spec["layout"]["xaxis"]["title"]["text"] for name, spec in figures.items() if name.startswith("effect-")}
+    assert titles == {
+        "Backbone",
+        "SE reduction ratio r, se_reduction",
+        "Peak learning rate, lr (logarithmic)",
+        "Weight decay (logarithmic)",
+        "augment.jpeg.p (share of images)",
+        "augment.blur.p (share of images)",
+        "Label smoothing",
+        "Image side, image_px (px)",
+    }
+
+
+def test_the_budget_is_told_in_gpu_hours(layout: RunLayout, content: PageContent) -> None:
+    page = layout.page.read_text()
+    figures = embedded_figures(page)
+    total = gpu_hours(content.study)
+    for name, what in (("spent-outcome", "outcome of the trial"), ("spent-rung", "rung")):
+        assert figures[name]["layout"]["xaxis"]["title"]["text"] == f"GPU hours by {what}"
+        assert sum(sum(trace["x"]) for trace in figures[name]["traces"]) == pytest.approx(total)
+        assert {"in vain", "after the search"} < {trace["name"] for trace in figures[name]["traces"]}
+    assert f"{total:.3g} GPU hours: " in page
+    assert "Waste is 0.0417 GPU hours" in page, "a quarter of a GPU for ten minutes"
+    assert f'<dd class="aside">{total:.2f} GPU hours</dd>' in page
+
+
 def test_page_refers_to_nothing_outside_itself(layout: RunLayout) -> None:
     page = layout.page.read_text()
     assert page.count("plotly.js v") == 1
     assert "default-src 'none'" in page
     without_plotly = page.replace(re.findall(r"<script>(.*?)</script>", page, re.DOTALL)[0], "")
     assert re.findall(r'(?:src|href)="(?:https?:)?//[^"]*"', without_plotly) == []
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "java\nscript:alert(1)",
+        " javascript:alert(1)",
+        "data:text/html,x",
+        "https://example.org/",
+        "//example.org/x",
+        "/etc/passwd",
+        "best/../../other/model.onnx",
+        "C:\\model.onnx",
+        "\\\\host\\share",
+        "",
+        ".",
+    ],
+)
+def test_a_file_of_a_result_is_a_link_only_inside_its_run(elsewhere: str, content: PageContent) -> None:
+    assert content.result is not None
+    files = {"model": "best/my model #1.onnx", "other": elsewhere}
+    page = render_page(dataclasses.replace(content, result=cast("Any", {**content.result, "files": files})))
+    section = page.partition('id="reproduce"')[2].partition("</section>")[0]
+    assert re.findall(r'<a href="([^"]*)"', section) == ["best/my%20model%20%231.onnx"]
+    assert f"<span>{escape(elsewhere)}</span>" in page
 
 
 def test_study_before_its_first_value_still_has_a_page(tmp_path: Path) -> None:
@@ -399,7 +506,9 @@ def test_degradations_stand_in_a_table_with_their_units(content: PageContent) ->
     assert rows["as they are"] == (0.83, 0.0)
     assert rows["JPEG, quality 50"] == (0.74, pytest.approx(-0.09))
     assert {"Gaussian blur, σ = 1 px", "Gaussian noise, σ = 5/255", "reduced to 0.5 × the side and enlarged again"} < set(rows)
-    assert '<td class="num">-0.0900</td>' in render_page(content)
+    page = render_page(content)
+    assert '<td class="num">-0.0900</td>' in page
+    assert "Gaussian blur, σ = 1 px" in embedded_figures(page)["robustness"]["layout"]["yaxis"]["ticktext"]
     assert {name.partition(" ")[0] for name in DEGRADATIONS} < set(UNITS)
 
 
