@@ -19,7 +19,7 @@ def add_confirm(commands: argparse._SubParsersAction[Parser]) -> None:
     add("--tables", type=int, default=5, metavar="N", help=f"the first N{default}")
     add("--seeds", type=int, default=1, metavar="N", help=f"studies of each table{default}")
     add("--budget", type=int, default=10, metavar="N", help=f"full trainings of a search{default}")
-    add("--finalists", type=int, default=5, metavar="N", help=f"trials that are trained again{default}")
+    add("--finalists", type=int, default=5, metavar="N", help=f"trials that are trained again at most{default}")
     add("--repeats", type=int, default=3, metavar="N", help=f"fresh seeds of one at most{default}")
     add("--sampler", choices=get_args(Sampler), default="gp", help=f"what proposes trials{default}")
     confirm.set_defaults(run=_confirm)

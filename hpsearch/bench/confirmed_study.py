@@ -6,14 +6,19 @@ them, and the mean of all of them is what the configuration is worth.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hpsearch.bench.search_quality import NUM_STEPS, NUM_WORKERS, evaluator, make_engine
 from hpsearch.bench.table_tasks import TableTask
 from hpsearch.final.finalists import Confirmation, Finalists
 from hpsearch.search.simulator import simulate
 from hpsearch.search.space import Space
+
+if TYPE_CHECKING:
+    from hpsearch.final.finalists import Standing
 
 FRESH = 10_007
 """Seeds of fresh trainings begin here."""
@@ -33,6 +38,10 @@ class ConfirmedStudy:
     """First score of the winner minus its confirmed mean: what a run reports."""
     changed: bool
     """Whether the winner is not the search's best trial."""
+    num_pairs: int
+    """Pairs of finalists that were confirmed, at least one fresh training each."""
+    num_swapped: int
+    """Those of them that stand the other way round by confirmed mean than by first score."""
     gain: float
     """What the winner is worth minus what the search's best trial is worth."""
     num_trainings: int
@@ -58,6 +67,7 @@ def run_study(table: int, seed: int, *, budget: int, sampler: str, num_finalists
 def _compared(task: TableTask, confirmation: Confirmation, worth: dict[int, float]) -> ConfirmedStudy:
     scale = task.best - task.median
     first = confirmation.standings[0]
+    pairs = list(itertools.combinations([one for one in confirmation.standings if one.values], 2))
     winner = next(one for one in confirmation.standings if one.trial == confirmation.winner)
     return ConfirmedStudy(
         table=task.name,
@@ -65,9 +75,17 @@ def _compared(task: TableTask, confirmation: Confirmation, worth: dict[int, floa
         confirmed_optimism=(winner.mean - worth[winner.trial]) / scale,
         said_optimism=(confirmation.optimism or 0.0) / scale,
         changed=confirmation.order_changed,
+        num_pairs=len(pairs),
+        num_swapped=sum(is_swapped(*pair) for pair in pairs),
         gain=(worth[winner.trial] - worth[first.trial]) / scale,
         num_trainings=confirmation.num_trainings,
     )
+
+
+def is_swapped(better: Standing, worse: Standing) -> bool:
+    """Whether fresh seeds turn the order of two finalists round; equal first scores had none."""
+    had_order = better.first_score is None or better.first_score != worse.first_score
+    return had_order and worse.mean > better.mean
 
 
 def as_text(studies: list[ConfirmedStudy]) -> str:
@@ -75,16 +93,19 @@ def as_text(studies: list[ConfirmedStudy]) -> str:
     lines = [
         "shares of (best − median) of the table; mean ± standard deviation over studies",
         f"{'table':<32} {'studies':>7} {'first score':>16} {'confirmed':>16} {'reported':>16} {'gain':>16} "
-        f"{'winner changed':>14} {'trainings':>9}",
-        f"{'':<32} {'':>7} {'too good by':>16} {'too good by':>16} {'optimism':>16} {'in worth':>16}",
+        f"{'winner changed':>14} {'order changed':>13} {'pairs swapped':>13} {'trainings':>9}",
+        f"{'':<32} {'':>7} {'too good by':>16} {'too good by':>16} {'optimism':>16} {'in worth':>16} "
+        f"{'':>14} {'of finalists':>13} {'of finalists':>13}",
     ]
     groups = {name: [study for study in studies if study.table == name] for name in dict.fromkeys(s.table for s in studies)}
     for name, own in [*groups.items(), ("all", studies)]:
         columns = ("first_optimism", "confirmed_optimism", "said_optimism", "gain")
         figures = " ".join(f"{_spread([getattr(study, column) for study in own]):>16}" for column in columns)
         changed = f"{sum(study.changed for study in own)} of {len(own)}"
+        reordered = f"{sum(study.num_swapped > 0 for study in own)} of {len(own)}"
+        swapped = f"{sum(study.num_swapped for study in own)} of {sum(study.num_pairs for study in own)}"
         trainings = statistics.mean(study.num_trainings for study in own)
-        lines.append(f"{name:<32} {len(own):>7} {figures} {changed:>14} {trainings:>9.1f}")
+        lines.append(f"{name:<32} {len(own):>7} {figures} {changed:>14} {reordered:>13} {swapped:>13} {trainings:>9.1f}")
     return "\n".join(lines)
 
 
