@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.cli import Parser, add_set_option, guarded, leave, use_json_lines
+from hpsearch.cli import Parser, add_set_option, guarded, leave, stderr_line, use_json_lines
 from hpsearch.config import BudgetConfig, DataConfig, RunConfig
-from hpsearch.errors import InputError
+from hpsearch.errors import EXIT_DONE, InputError
 
 if TYPE_CHECKING:
     import argparse
 
+    from hpsearch.job.inputs import Inputs
     from hpsearch.job.phases import Run
 
 DEFAULT_TRIALS = 24
@@ -41,7 +42,7 @@ def parser() -> Parser:
     add("--name", help="name of the run directory; the same name continues the same study; default: a new one")
     add("--out", metavar="DIR", help="parent of run directories, or s3://BUCKET/PREFIX; default: runs")
     add("--address", help="Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a Ray inside this machine")
-    add("--plan", action="store_true", help="print what would happen and stop")
+    add("--plan", action="store_true", help="print what would happen and stop, with --json as one JSON line")
     add("--trials", type=int, metavar="N", help=f"trials to start at most; default: {DEFAULT_TRIALS} where no budget is given")
     add("--minutes", type=float, metavar="M", help="wall minutes of the whole command, restarts and retraining included")
     add("--gpu-hours", type=float, metavar="H", help="GPU hours of trials and retraining, over restarts")
@@ -53,7 +54,7 @@ def parser() -> Parser:
         default="auto",
         help="how progress is shown; auto: a panel on a terminal, else lines",
     )
-    for mode, what in (("quiet", "show only how it ended"), ("json", "show events and end as JSON lines")):
+    for mode, what in (("quiet", "show only how it ended, or the plan"), ("json", "show events and end as JSON lines")):
         add(f"--{mode}", dest="display", action="store_const", const=mode, help=f"{what}; the same as --display {mode}")
     add_set_option(options)
     return options
@@ -117,15 +118,26 @@ def command(argv: list[str]) -> int:
     has_name = bool(config.name)
     inputs = read_inputs(with_defaults(config), fixed)
     if options.plan:
-        from hpsearch.job.plan import plan
-
-        print(plan(inputs))
-        return 0
+        return planned(inputs, options.display)
     from hpsearch.job.phases import Run
 
     if not has_name:
         inputs = dataclasses.replace(inputs, config=reserved(inputs.config))
     return driven(Run(inputs, display_mode=options.display, began=began), as_json=options.display == "json")
+
+
+def planned(inputs: Inputs, display: str) -> int:
+    """Prints what the run would do, with `--quiet` too, since it was asked for; returns the exit code."""
+    from hpsearch.job.plan import plan
+
+    def say(text: str) -> None:
+        if display != "quiet":
+            sys.stderr.write(stderr_line("event", text))
+
+    found = plan(inputs, say)
+    facts = {"time": time.time(), "kind": "plan", **dataclasses.asdict(found), "text": found.text}
+    print(json.dumps(facts) if display == "json" else found.text)
+    return EXIT_DONE
 
 
 def retrained(options: argparse.Namespace, config: RunConfig, fixed: dict[str, Any], began: float) -> int:

@@ -1,11 +1,17 @@
+import json
+import time
+from pathlib import Path
+
 import pytest
 
+from hpsearch import cli, run
 from hpsearch.job.plan import BackboneCost, _cost_lines, num_trials_in, study_images, trials_by_rung
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal
 from hpsearch.search.simulator import simulate
 from hpsearch.search.space import Space
 from hpsearch.search.types import EngineConfig
+from tests.small_set import SPACE, make_competition
 
 RUNGS = (1, 3, 9)
 
@@ -45,3 +51,35 @@ def test_without_a_gpu_memory_is_that_of_the_process_whose_peak_tells_backbones_
     lines = _cost_lines(COSTS, gpus=0.0)
     assert [line.split()[-1] for line in lines[:4]] == ["images/s", "50", "400", "–"]
     assert lines[4].startswith("memory  3.0 GiB at most in this process")
+
+
+@pytest.fixture
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(cli, "_json_lines", False)
+    (tmp_path / "space.yaml").write_text(SPACE)
+    data = str(make_competition(tmp_path / "data"))
+    return ["--data", data, "--space", str(tmp_path / "space.yaml"), "--out", str(tmp_path), "--trials", "9", "--plan"]
+
+
+def test_with_json_the_plan_is_one_line_of_facts(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.time()
+    assert run.command([*words, "--json"]) == 0
+    shown = capsys.readouterr()
+    plan = json.loads(shown.out)
+    assert plan["kind"] == "plan"
+    assert began <= plan["time"] <= time.time()
+    assert (plan["data"]["num_train"], plan["data"]["num_val"], plan["data"]["num_template"]) == (48, 24, 6)
+    assert [cost["backbone"] for cost in plan["backbones"]] == ["test_resnet", "test_efficientnet"]
+    assert (plan["study"]["num_trials"], plan["study"]["rungs"]) == (9, [8, 24, 72])
+    assert "search  about 9 trials" in plan["text"]
+    assert [json.loads(line)["text"] for line in shown.err.splitlines()] == [
+        "measuring test_resnet",
+        "measuring test_efficientnet",
+    ]
+
+
+def test_with_quiet_the_plan_is_all_that_is_shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.command([*words, "--quiet"]) == 0
+    shown = capsys.readouterr()
+    assert "search  about 9 trials" in shown.out
+    assert shown.err == ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -64,8 +64,80 @@ def num_trials_in(images: float, rungs: tuple[int, ...], eta: float) -> int:
     return most
 
 
-def plan(inputs: Inputs) -> str:
-    """What would happen, in several lines."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataPlan:
+    """What the images come to."""
+
+    source: str
+    """Where they are."""
+    num_train: int
+    """Images to train on."""
+    num_val: int
+    """Images to validate on."""
+    num_template: int
+    """Images to predict; 0 without a template."""
+    stored_px: tuple[int, ...]
+    """Sides at which images are stored, ascending."""
+    cache_bytes: int
+    """Disk of the decoded images."""
+    cache_dir: str
+    """Where these lie."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyPlan:
+    """What the budget is enough for."""
+
+    num_trials: int
+    """Trials to start."""
+    num_slots: int
+    """Trials that run at the same time."""
+    rungs: tuple[int, ...]
+    """Images at each rung."""
+    trials_by_rung: tuple[int, ...]
+    """Trials that reach each rung."""
+    num_trainings: int
+    """Fresh trainings at most after the search; 0: one, of the best trial."""
+    num_finalists: int
+    """Trials that these train again."""
+    search_seconds: float
+    """Wall time of the search."""
+    retrain_seconds: float
+    """Wall time of the fresh trainings."""
+    gpu_hours: float
+    """Of both; 0 without a GPU."""
+    images_per_second: float
+    """Of one trial, each backbone seeing as many images."""
+    checkpoint_bytes: int
+    """Largest checkpoint."""
+    network_bytes: int
+    """Largest network of the exported model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a run would do."""
+
+    notes: tuple[str, ...]
+    """What a user should know of data set and space."""
+    data: DataPlan
+    """The images."""
+    gpus_per_trial: float
+    """GPUs of one trial; 0 on a CPU."""
+    backbones: tuple[BackboneCost, ...]
+    """What each costs."""
+    study: StudyPlan | None
+    """Trials and time; None where no backbone could be measured."""
+
+    @property
+    def text(self) -> str:
+        """The plan for people, in several lines."""
+        parts = (_data_lines(self), _cost_lines(self.backbones, self.gpus_per_trial), _study_lines(self))
+        return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def plan(inputs: Inputs, say: Callable[[str], None]) -> Plan:
+    """What would happen; `say` is told what is being measured."""
     import torch
 
     has_gpu = torch.cuda.is_available()
@@ -74,12 +146,17 @@ def plan(inputs: Inputs) -> str:
     gpus = float(has_gpu) if asked is None or isinstance(asked, str) else asked
     num_slots = max(1, int(torch.cuda.device_count() / gpus) if gpus else num_cores())
     num_slots = min(num_slots, config.resources.max_slots or num_slots)
-    costs = backbone_costs(inputs, "cuda" if gpus else "cpu")
-    parts = (_data_lines(inputs), _cost_lines(costs, gpus), _study_lines(inputs, costs, num_slots, gpus))
-    return "\n\n".join("\n".join(lines) for lines in parts)
+    costs = backbone_costs(inputs, "cuda" if gpus else "cpu", say)
+    return Plan(
+        notes=inputs.notes,
+        data=_data_plan(inputs),
+        gpus_per_trial=gpus,
+        backbones=tuple(costs),
+        study=_study_plan(inputs, costs, num_slots, gpus),
+    )
 
 
-def backbone_costs(inputs: Inputs, device: str) -> list[BackboneCost]:
+def backbone_costs(inputs: Inputs, device: str, say: Callable[[str], None]) -> list[BackboneCost]:
     """Size, speed and memory of each backbone of the space, measured with one trial's threads."""
     import torch
 
@@ -93,7 +170,8 @@ def backbone_costs(inputs: Inputs, device: str) -> list[BackboneCost]:
         params: Params = {**typical_params(inputs), "backbone": backbone}
         params["se_reduction"] = "none"
         num_parameters = TrainVocabulary().num_parameters(params)
-        speed, peak = (0.0, 0) if time.monotonic() - began > MAX_PROBE_SECONDS else _measured(inputs, params, device)
+        is_late = time.monotonic() - began > MAX_PROBE_SECONDS
+        speed, peak = (0.0, 0) if is_late else _measured(inputs, params, device, say)
         costs.append(BackboneCost(backbone=backbone, num_parameters=num_parameters, images_per_second=speed, peak_bytes=peak))
     return costs
 
@@ -106,38 +184,48 @@ def typical_params(inputs: Inputs) -> Params:
     return params
 
 
-def _measured(inputs: Inputs, params: Params, device: str) -> tuple[float, int]:
+def _measured(inputs: Inputs, params: Params, device: str, say: Callable[[str], None]) -> tuple[float, int]:
     from hpsearch.train.probe import probe
     from hpsearch.train.settings import settings_from
 
-    sys.stderr.write(f"measuring {params['backbone']}\n")
+    say(f"measuring {params['backbone']}")
     settings = dataclasses.replace(settings_from(params), weights="none")
     try:
         found = probe(settings, inputs.stored_px(params), device=device, precision=inputs.config.train.precision)
     except InfeasibleError as error:
-        sys.stderr.write(f"  {error}\n")
+        say(f"{params['backbone']}: {error}")
         return 0.0, 0
     return found.images_per_second, found.peak_bytes
 
 
-def _data_lines(inputs: Inputs) -> list[str]:
+def _data_plan(inputs: Inputs) -> DataPlan:
     from hpsearch.data.cache_files import estimated_bytes
 
     dataset = inputs.dataset
-    num_images = len(dataset.train) + len(dataset.val)
-    sizes = inputs.stored_px_by_size()
-    stored = sorted(set(sizes.values()))
-    cache = sum(estimated_bytes(num_images, px) for px in stored)
-    template = f", {len(dataset.template):,} to predict" if dataset.template else ""
-    place = f"({', '.join(map(str, stored))} px) in {cache_directory(inputs.config.data)}"
+    stored = tuple(sorted(set(inputs.stored_px_by_size().values())))
+    return DataPlan(
+        source=dataset.source,
+        num_train=len(dataset.train),
+        num_val=len(dataset.val),
+        num_template=len(dataset.template) if dataset.template else 0,
+        stored_px=stored,
+        cache_bytes=sum(estimated_bytes(len(dataset.train) + len(dataset.val), px) for px in stored),
+        cache_dir=str(cache_directory(inputs.config.data)),
+    )
+
+
+def _data_lines(plan: Plan) -> list[str]:
+    data = plan.data
+    template = f", {data.num_template:,} to predict" if data.num_template else ""
+    place = f"({', '.join(map(str, data.stored_px))} px) in {data.cache_dir}"
     return [
-        *inputs.notes,
-        f"data    {dataset.source}: {len(dataset.train):,} to train, {len(dataset.val):,} to validate{template}",
-        f"disk    {wording.size(cache)} of decoded images {place}",
+        *plan.notes,
+        f"data    {data.source}: {data.num_train:,} to train, {data.num_val:,} to validate{template}",
+        f"disk    {wording.size(data.cache_bytes)} of decoded images {place}",
     ]
 
 
-def _cost_lines(costs: list[BackboneCost], gpus: float) -> list[str]:
+def _cost_lines(costs: Sequence[BackboneCost], gpus: float) -> list[str]:
     lines = [f"{'backbone':<36} {'parameters':>12} {'images/s':>10}" + (f" {'GPU memory':>12}" if gpus else "")]
     for cost in costs:
         measured = (f"{cost.images_per_second:,.0f}", wording.size(cost.peak_bytes)) if cost.images_per_second else ("–", "–")
@@ -150,30 +238,51 @@ def _cost_lines(costs: list[BackboneCost], gpus: float) -> list[str]:
     return lines
 
 
-def _study_lines(inputs: Inputs, costs: list[BackboneCost], num_slots: int, gpus: float) -> list[str]:
+def _study_plan(inputs: Inputs, costs: Sequence[BackboneCost], num_slots: int, gpus: float) -> StudyPlan | None:
     speeds = [cost.images_per_second for cost in costs if cost.images_per_second]
     if not speeds:
-        return ["No backbone could be measured here, so there is no estimate of time."]
+        return None
     speed = statistics.harmonic_mean(speeds)  # each backbone as many images
     rungs, eta = inputs.rungs, inputs.config.search.eta
     num_trials = _num_trials(inputs, speed, num_slots, gpus, rungs[-1] / speed)
     counts = trials_by_rung(num_trials, len(rungs), eta)
     search = study_images(num_trials, rungs, eta) / speed / num_slots
     trainings = _num_trainings(inputs, speed, num_slots, gpus, study_images(num_trials, rungs, eta))
-    finalists = num_finalists(trainings, max(1, counts[-1]), inputs.config.final.finalists)
-    retrain = max(1, math.ceil(trainings / num_slots)) * rungs[-1] / speed
-    gpu_hours = f", {(search * num_slots + max(1, trainings) * rungs[-1] / speed) * gpus / 3600:.2f} GPU hours" if gpus else ""
     largest = max(cost.num_parameters for cost in costs)
-    reached = ", ".join(f"{count} see {images:,} images" for images, count in zip(rungs, counts, strict=True))
-    fresh = "one fresh training" if trainings <= 1 else f"up to {trainings} fresh trainings"
-    again = "the best trial" if finalists == 1 else f"the {finalists} best trials"
+    return StudyPlan(
+        num_trials=num_trials,
+        num_slots=num_slots,
+        rungs=rungs,
+        trials_by_rung=tuple(counts),
+        num_trainings=trainings,
+        num_finalists=num_finalists(trainings, max(1, counts[-1]), inputs.config.final.finalists),
+        search_seconds=search,
+        retrain_seconds=max(1, math.ceil(trainings / num_slots)) * rungs[-1] / speed,
+        gpu_hours=(search * num_slots + max(1, trainings) * rungs[-1] / speed) * gpus / 3600,
+        images_per_second=speed,
+        checkpoint_bytes=largest * BYTES_OF_A_PARAMETER,
+        network_bytes=largest * 4,
+    )
+
+
+def _study_lines(plan: Plan) -> list[str]:
+    study = plan.study
+    if study is None:
+        return ["No backbone could be measured here, so there is no estimate of time."]
+    gpu_hours = f", {study.gpu_hours:.2f} GPU hours" if plan.gpus_per_trial else ""
+    reached = ", ".join(
+        f"{count} see {images:,} images" for images, count in zip(study.rungs, study.trials_by_rung, strict=True)
+    )
+    fresh = "one fresh training" if study.num_trainings <= 1 else f"up to {study.num_trainings} fresh trainings"
+    again = "the best trial" if study.num_finalists == 1 else f"the {study.num_finalists} best trials"
+    searching, retraining = wording.duration(study.search_seconds), wording.duration(study.retrain_seconds)
     return [
-        f"search  about {num_trials} trials, {num_slots} at a time: {reached}",
+        f"search  about {study.num_trials} trials, {study.num_slots} at a time: {reached}",
         f"finals  {fresh} of {again}",
-        f"time    about {wording.duration(search)} to search and {wording.duration(retrain)} to retrain{gpu_hours};",
-        f"        at {speed:,.0f} images/s a trial, evaluation and start-up not counted",
-        f"disk    up to {wording.size(largest * BYTES_OF_A_PARAMETER)} a checkpoint, "
-        f"{wording.size(largest * 4)} for each network of the exported model",
+        f"time    about {searching} to search and {retraining} to retrain{gpu_hours};",
+        f"        at {study.images_per_second:,.0f} images/s a trial, evaluation and start-up not counted",
+        f"disk    up to {wording.size(study.checkpoint_bytes)} a checkpoint, "
+        f"{wording.size(study.network_bytes)} for each network of the exported model",
     ]
 
 
