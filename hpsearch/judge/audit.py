@@ -94,7 +94,11 @@ def audit(dataset: Dataset, scan: Callable[[Sequence[str]], ImageScan], *, thoro
         *_groups(dataset),
         *_cues(cues),
         *_shares(dataset),
-        *(_labels(pool, scanned) if thorough else [_not_checked("the quick form does not; python -m hpsearch.audit does")]),
+        *(
+            _labels(pool, scanned)
+            if thorough
+            else [_not_checked("labels", "the quick form does not; python -m hpsearch.audit does")]
+        ),
     ]
     order = ("problem", "warning", "note")
     return Audit(
@@ -261,7 +265,7 @@ def _labels(pool: _Pool, scanned: ImageScan) -> list[Finding]:
             "twice; the others have a real version and a deepfake."
         )
         if len(paired.alike_p2):
-            text += " Look at both versions; one of the labels may be wrong."
+            text += " Look at both: a label may be wrong, or they are two frames of one video."
         severity: Severity = "warning" if len(paired.alike_p2) else "note"
         kind = "suspicious labels" if len(paired.alike_p2) else "labels"
         findings.append(Finding(severity=severity, kind=kind, text=text, examples=pool.named(paired.alike_p2)))
@@ -270,12 +274,14 @@ def _labels(pool: _Pool, scanned: ImageScan) -> list[Finding]:
 
 def _by_statistics(pool: _Pool, scanned: ImageScan) -> Finding:
     found = contradicted_labels(scanned, pool.labels_n, pool.images.groups)
+    what = "labels by image statistics"
     if np.isnan(found.auc):
-        return _not_checked(f"a class has fewer than {MIN_IMAGES} readable images")
+        return _not_checked(what, f"a class has fewer than {MIN_IMAGES} readable images")
     if found.auc < MIN_AUC:
         return _not_checked(
-            f"image statistics tell real from deepfake with a cross-validated AUC of {found.auc:.3f} only; below {MIN_AUC:g} "
-            "they know too little to contradict a label"
+            what,
+            f"they tell real from deepfake with a cross-validated AUC of {found.auc:.3f} only; below {MIN_AUC:g} they know too "
+            "little to contradict a label",
         )
     if not len(found.rows):
         text = f"no label contradicts what image statistics say of it (cross-validated AUC {found.auc:.3f})."
@@ -288,5 +294,5 @@ def _by_statistics(pool: _Pool, scanned: ImageScan) -> Finding:
     return Finding(severity="warning", kind="suspicious labels", text=text, examples=examples)
 
 
-def _not_checked(reason: str) -> Finding:
-    return Finding(severity="note", kind="labels", text=f"labels not checked: {reason}.")
+def _not_checked(what: str, reason: str) -> Finding:
+    return Finding(severity="note", kind="labels", text=f"{what} not checked: {reason}.")
