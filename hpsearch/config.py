@@ -242,8 +242,10 @@ class RunConfig:
             raise InputError(f"name is {self.name!r}; it names one directory, without a slash. Say with --out where it lies.")
 
 
-def config_from(tree: dict[str, Any]) -> RunConfig:
-    """The configuration that `dataclasses.asdict` gave as `tree`; unknown keys are a TypeError."""
+def config_from(tree: Any) -> RunConfig:
+    """The configuration that `dataclasses.asdict` gave as `tree`; what is no mapping and unknown keys are a TypeError."""
+    if not isinstance(tree, dict):
+        raise TypeError(f"a configuration is a mapping, not {type(tree).__name__}")
     hints = typing.get_type_hints(RunConfig)
     values: dict[str, Any] = {}
     for name, value in tree.items():

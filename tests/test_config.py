@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from hpsearch.config import RunConfig, SearchConfig, flatten, identity, nearest
+from hpsearch.config import RunConfig, SearchConfig, config_from, flatten, identity, nearest
 from hpsearch.errors import InputError
 from hpsearch.overrides import parse_value, with_overrides
 
@@ -116,6 +116,12 @@ def test_budget_and_resources_do_not_identify_a_study_but_data_and_seed_do() -> 
     assert identity(same) == identity(config)
     for option in ("seed=1", "search.objective=accuracy", "search.eta=4", "data.val_fraction=0.3"):
         assert identity(with_overrides(config, [option])) != identity(config)
+
+
+@pytest.mark.parametrize("tree", ["x", None, [1], {"budget": "x"}, {"seeds": 1}])
+def test_what_is_no_configuration_is_a_type_error(tree: object) -> None:
+    with pytest.raises(TypeError):
+        config_from(tree)
 
 
 def test_every_setting_can_be_set_by_its_dotted_name() -> None:
