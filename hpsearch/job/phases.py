@@ -40,6 +40,7 @@ from hpsearch.job.start_weights import fetch_start_weights
 from hpsearch.job.submission import Submission
 from hpsearch.job.watch import Watch
 from hpsearch.judge.audit import audit
+from hpsearch.judge.audit_file import is_current
 from hpsearch.report.display import Display, DisplayMode
 from hpsearch.report.tensorboard import TensorBoardWriter
 from hpsearch.search.engine import Engine
@@ -179,7 +180,7 @@ class Run:
             check_gpu_hours(self.config.budget, asked.gpus, self.display.event)
             with self._phase("reading images"):
                 self._fill_cache()
-            if not self.layout.audit.is_file():
+            if not (self.layout.audit.is_file() and is_current(self.layout.audit_json, self.inputs.dataset)):
                 with self._phase("auditing images"):
                     self._audit()
             shares = with_packing(self.config.resources, nodes, lambda: packing_job(self.inputs), self.layout.packing)
