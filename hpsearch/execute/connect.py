@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.node import Node
 
 import hpsearch
 from hpsearch.errors import ClusterError
@@ -32,6 +33,8 @@ REACH_SECONDS = 5.0
 """How long a cluster's address may take to answer."""
 SESSION_PREFIX = "hpsearch-ray-"
 LOCK_NAME = "owner.lock"
+NEEDED_PROCESSES = ("raylet", "gcs_server")
+"""Those of Ray's own that nothing goes on without."""
 MAX_TEMP_DIR_CHARS = 40
 """Ray adds 66 characters for its sockets, whose paths have at most 107."""
 
@@ -113,6 +116,26 @@ def connect(address: str, *, tune_dir: Path, plugins: Sequence[str] = ()) -> Clu
         cluster.close()
         raise
     return cluster
+
+
+def check_own_ray() -> None:
+    """Looks whether the processes of a Ray of our own still run, where this process started one.
+
+    Ray itself ends this process some ten seconds after its raylet, with exit code 1 and without a word. Workers see that a
+    raylet is gone only once it has been waited for, which looking does.
+
+    Raises:
+        ClusterError: one has ended.
+    """
+    node = ray._private.worker._global_node
+    if not isinstance(node, Node):  # of a Ray Client
+        return
+    for kind, _ in node.dead_processes():
+        if kind in NEEDED_PROCESSES:
+            raise ClusterError(
+                f"Ray's own process on this machine, {kind}, has ended. Look for a machine short of memory; start the same "
+                "command again to continue."
+            )
 
 
 def _start(temp_dir: Path) -> None:

@@ -11,7 +11,7 @@ from ray.util.client import ray as client
 from ray.util.placement_group import PlacementGroup
 
 from hpsearch.execute.arrivals import Arrivals, give_up, occupy
-from hpsearch.execute.connect import alive, name_of, resources_of
+from hpsearch.execute.connect import alive, check_own_ray, name_of, resources_of
 from hpsearch.execute.resources import NodeResources
 
 LOOK_SECONDS = 2.0
@@ -36,7 +36,12 @@ class Nodes:
         self._asked_inside: Any = ray.remote(_draining).options(num_cpus=0)
 
     def look(self) -> bool:
-        """Asks Ray, unless it was asked a moment ago; whether there is news. Takes milliseconds."""
+        """Asks Ray, unless it was asked a moment ago; whether there is news. Takes milliseconds.
+
+        Raises:
+            ClusterError: a Ray of our own has ended.
+        """
+        check_own_ray()
         if time.monotonic() < self._next_look:
             return False
         self._next_look = time.monotonic() + LOOK_SECONDS
