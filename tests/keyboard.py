@@ -8,12 +8,14 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, "")}
@@ -25,6 +27,14 @@ SCREEN_PX = 900
 """Height of a screen."""
 STRIP_PX = 4000
 """Taller pictures are put together from strips: Chromium's own end at 16,384 px."""
+
+
+def installed_chromium() -> str:
+    """The program; skips the test where there is none."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    return program
 
 
 class Keyboard:

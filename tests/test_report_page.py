@@ -6,7 +6,6 @@ import dataclasses
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +29,7 @@ from hpsearch.report.rebuild import content_of, rebuild, run_events
 from hpsearch.report.summary import gpu_hours
 from hpsearch.report.tables import Predictions
 from hpsearch.search.journal import read_events
-from tests.keyboard import Keyboard, keyboard
+from tests.keyboard import Keyboard, installed_chromium, keyboard
 from tests.report_studies import AUDIT, HOSTILE, make_run
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
@@ -109,10 +108,7 @@ PROBE = """
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    return program
+    return installed_chromium()
 
 
 def browse(chromium: str, page: Path, profile: Path, *options: str) -> tuple[str, list[str]]:
@@ -415,8 +411,9 @@ def test_the_budget_is_told_in_gpu_hours(layout: RunLayout, content: PageContent
     page = layout.page.read_text()
     figures = embedded_figures(page)
     total = gpu_hours(content.study)
-    for name, what in (("spent-outcome", "outcome of the trial"), ("spent-rung", "rung")):
-        assert figures[name]["layout"]["xaxis"]["title"]["text"] == f"GPU hours by {what}"
+    for name, what in (("spent-outcome", "Outcome of the trial"), ("spent-rung", "Rung")):
+        assert figures[name]["layout"]["xaxis"]["title"]["text"] == "GPU hours"
+        assert figures[name]["layout"]["yaxis"]["title"]["text"] == what
         assert sum(sum(trace["x"]) for trace in figures[name]["traces"]) == pytest.approx(total)
         assert {"in vain", "after the search"} < {trace["name"] for trace in figures[name]["traces"]}
     assert f"{total:.3g} GPU hours: " in page

@@ -107,9 +107,9 @@ def test_trials_that_go_on_are_told_of(on_cpu: PageContent) -> None:
 def test_gpu_hours_are_shown_by_outcome_rung_and_backbone_with_the_waste_apart(on_gpu: PageContent) -> None:
     outcome, rung, backbone = spending_figures(on_gpu)
     assert [figure.layout["xaxis"]["title"]["text"] for figure in (outcome, rung, backbone)] == [
-        "GPU hours by outcome of the trial",
-        "GPU hours by rung",
-        "GPU hours by backbone, search only",
+        "GPU hours",
+        "GPU hours",
+        "GPU hours of the search",
     ]
     assert bars(outcome) == {
         "completed": {"completed": 0.3},
@@ -147,13 +147,13 @@ def test_the_page_says_what_its_gpu_hours_are_and_defines_waste(on_gpu: PageCont
 
 
 def test_without_a_gpu_the_unit_is_time_on_slots(tmp_path: Path, on_cpu: PageContent) -> None:
-    assert spending_figures(on_cpu)[1].layout["xaxis"]["title"]["text"] == "Slot minutes by rung"
+    assert spending_figures(on_cpu)[1].layout["xaxis"]["title"]["text"] == "Slot minutes"
     assert spending_caption(on_cpu.study).startswith("No GPU was used: the wall time of each slot;")
     story = told(gpus=0.0, unit_seconds=360.0)
     story.phase("searching", 3000.0, gpu_seconds=0.0)
     story.phase("retraining", 3600.0, gpu_seconds=0.0)
     longer = content_of(RunLayout(tmp_path), story.events)
-    assert spending_figures(longer)[1].layout["xaxis"]["title"]["text"] == "Slot hours by rung"
+    assert spending_figures(longer)[1].layout["xaxis"]["title"]["text"] == "Slot hours"
     assert spent_by_use(longer.study) == pytest.approx(
         {"completed": 3.0, "paused": 1.0, "in vain": 2.0, "after the search": 1.0}
     )

@@ -18,6 +18,11 @@ from hpsearch.search.types import TrialState
 JITTER = 0.22
 """Half the width of a category's strip, of the distance between categories."""
 
+HEIGHT_PX = 250
+LETTER_PX = 6
+ROW_LETTERS = 45
+"""Letters that fit below one of three plots side by side."""
+
 
 def effect_figures(content: PageContent) -> list[Figure]:
     """The objective by each searched parameter, the most important first where that is known."""
@@ -54,7 +59,7 @@ def _effect(content: PageContent, parameter: SearchedParameter, index: int) -> F
         label=f"{content.score.title} at the last rung by {parameter.name}, {len(having)} trials.",
         traces=traces,
         layout={"xaxis": axis(axis_title(parameter), **_scale(parameter)), "yaxis": axis(content.score.title)},
-        height_px=250,
+        height_px=HEIGHT_PX + (LETTER_PX * _longest(parameter) if _is_crowded(parameter) else 0),
         places={trial.number: ([x[trial.number]], [trial.value]) for trial in having},
     )
 
@@ -75,8 +80,19 @@ def _scale(parameter: SearchedParameter) -> dict[str, Any]:
             "ticktext": [hover(wording.value(choice)) for choice in parameter.choices],
             "range": [-0.5, len(parameter.choices) - 0.5],
             "showgrid": False,
+            # Plotly would slant them, and leave out those that reach past the plot's edge.
+            **({"tickangle": -90} if _is_crowded(parameter) else {}),
         }
     return _decades(parameter) if parameter.log else {}
+
+
+def _is_crowded(parameter: SearchedParameter) -> bool:
+    """Whether the names of the choices have no room side by side."""
+    return len(parameter.choices) * (_longest(parameter) + 1) > ROW_LETTERS
+
+
+def _longest(parameter: SearchedParameter) -> int:
+    return max((len(wording.value(choice)) for choice in parameter.choices), default=0)
 
 
 def _decades(parameter: SearchedParameter) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Figure:
             "layout": self.layout,
             "places": self.places,
             "placesMode": self.places_mode,
+            "minWidth": self.min_width_px,
         }
         return as_json(content)
 

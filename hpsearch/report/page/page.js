@@ -93,10 +93,20 @@
     }];
   }
 
+  // Paper does not scroll: many columns stand closer there, with upright names and without the values at their ends.
+  function fitted(canvas, spec) {
+    const layout = spec.layout;
+    const isCramped = canvas.clientWidth < 0.65 * spec.minWidth;
+    canvas.classList.toggle("upright", isCramped);
+    if (!isCramped) return layout;
+    const names = layout.xaxis.ticktext.map((name) => name.replace(/([._])<br>/g, "$1").replaceAll("<br>", " "));
+    return { ...layout, annotations: [], xaxis: { ...layout.xaxis, ticktext: names, tickangle: -90 } };
+  }
+
   function draw(canvas) {
     const spec = specs.get(canvas);
     const traces = resolved([...spec.traces, ...chosenTraces(spec)]);
-    const layout = resolved(merged(sharedLayout(canvas.clientWidth), spec.layout));
+    const layout = resolved(merged(sharedLayout(canvas.clientWidth), fitted(canvas, spec)));
     // Given sizes are drawn at once; Plotly's own resizing would come too late for paper.
     const size = { width: canvas.clientWidth, height: canvas.clientHeight };
     Plotly.react(canvas, traces, { ...layout, ...size }, { displayModeBar: false });

@@ -88,7 +88,7 @@ def spending_figures(content: PageContent) -> list[Figure]:
     ]
     backbones = sorted({row for row, _ in by_backbone} - {""})
     if len(backbones) > 1:
-        figures.append(_bars("spent-backbone", "backbone, search only", unit, by_backbone, backbones))
+        figures.append(_bars("spent-backbone", "backbone", unit, by_backbone, backbones, of=" of the search"))
     return [figure for figure in figures if figure.traces]
 
 
@@ -179,7 +179,15 @@ def _amount(piece: Piece, unit: Unit) -> float:
     return piece.seconds * (piece.gpus if unit.by_gpu else 1.0) / unit.seconds
 
 
-def _bars(name: str, what: str, unit: Unit, spent: Mapping[tuple[str, str], tuple[float, int]], rows: Sequence[str]) -> Figure:
+def _bars(
+    name: str,
+    what: str,
+    unit: Unit,
+    spent: Mapping[tuple[str, str], tuple[float, int]],
+    rows: Sequence[str],
+    *,
+    of: str = "",
+) -> Figure:
     traces = []
     for use in (*reversed(STATES), IN_VAIN, AFTERWARDS):
         cells = [spent.get((row, use), (0.0, 0)) for row in rows]
@@ -199,15 +207,15 @@ def _bars(name: str, what: str, unit: Unit, spent: Mapping[tuple[str, str], tupl
                     "hovertemplate": "%{customdata}<extra></extra>",
                 }
             )
-    heading = what.partition(",")[0]
+    title = f"{unit.name[0].upper()}{unit.name[1:]}{of}"
     return Figure(
         name=name,
-        label=f"{unit.name[0].upper()}{unit.name[1:]} by {what}, and what came of them.",
+        label=f"{title} by {what}, and what came of them.",
         traces=traces,
         layout={
             "barmode": "stack",
-            "xaxis": axis(f"{unit.name[0].upper()}{unit.name[1:]} by {what}", rangemode="tozero"),
-            "yaxis": axis(heading.capitalize(), showgrid=False, autorange="reversed"),
+            "xaxis": axis(title, rangemode="tozero"),
+            "yaxis": axis(what.capitalize(), showgrid=False, autorange="reversed"),
             "legend": {"traceorder": "normal"},
             "showlegend": True,
         },
