@@ -23,6 +23,8 @@ MAX_CHARACTERS = 4_096
 """Of one word or text: as long as a path can be."""
 MAX_INTEGER = 2**63 - 1
 """Largest whole number; larger ones may not fit a float."""
+_NOT_EXPECTED = (ValueError, OverflowError, KeyError, IndexError, AttributeError)
+"""What PyYAML raises beside its own errors."""
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "timestamp": "a date"}
 
 
@@ -115,6 +117,18 @@ def read_tree(text: str, place: Callable[[int], str], on_name: Callable[[str, st
         loader.dispose()
 
 
+def read_plain(text: str) -> Any:
+    """The content of a YAML text that a run has written, keys as they are.
+
+    Raises:
+        YamlMistakeError: not YAML, or nested too deeply.
+    """
+    try:
+        return yaml.load(text, _Loader)  # a safe loader
+    except (yaml.YAMLError, *_NOT_EXPECTED) as error:
+        raise YamlMistakeError(f"{error}") from error
+
+
 class _Tree:
     """Makes nodes of PyYAML's nodes."""
 
@@ -155,7 +169,7 @@ class _Tree:
             raise YamlMistakeError(f"a text of {len(text):,} characters; at most {MAX_CHARACTERS:,} are read", line)
         try:
             value = self._loader.construct_object(found)
-        except (ValueError, OverflowError, KeyError, IndexError, AttributeError) as error:  # PyYAML's, of `!!int x`, 2024-13-45
+        except _NOT_EXPECTED as error:  # PyYAML's, of `!!int x`, 2024-13-45
             kind = _KINDS.get(found.tag.rpartition(":")[2], found.tag)
             raise YamlMistakeError(
                 f"{shortened(text)!r} looks like {kind} and is none; quote it if it is text", line

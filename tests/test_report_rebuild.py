@@ -3,11 +3,13 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from hpsearch import status
 from hpsearch.report.__main__ import main
 from hpsearch.report.rebuild import rebuild, run_events
 from hpsearch.search.fold import fold
@@ -109,3 +111,35 @@ def test_a_place_for_a_comparison_of_one_run_is_refused(tmp_path: Path, capsys: 
     layout = make_run(tmp_path / "run", 4)
     assert main([str(layout.root), "--out", str(tmp_path / "one.html")]) == 2
     assert "the page that compares runs needs several" in capsys.readouterr().err
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.yaml", DEEP.encode()),
+        ("config.yaml", b"config: " + b"9" * 5_000),
+        ("config.yaml", b"config: 2024-13-45"),
+        ("config.yaml", b"\xff"),
+        ("result.json", DEEP.encode()),
+        ("result.json", b"9" * 5_000),
+    ],
+)
+@pytest.mark.parametrize("command", [main, status.main], ids=["report", "status"])
+def test_a_file_of_a_run_that_nobody_can_read_is_named_without_a_traceback(
+    command: Callable[[], int],
+    name: str,
+    content: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    layout = make_run(tmp_path / "run", 4)
+    (layout.root / name).write_bytes(content)
+    monkeypatch.setattr(sys, "argv", ["hpsearch", str(layout.root)])
+    assert command() == 2
+    said = capsys.readouterr().err
+    assert f"{layout.root / name}" in said
+    assert len(said) < 1_000

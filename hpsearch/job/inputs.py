@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from hpsearch.cli import find_space
 from hpsearch.config import DataConfig, Params, ResourcesConfig, RunConfig, config_from
 from hpsearch.errors import InputError
 from hpsearch.layout import RunLayout
 from hpsearch.overrides import parse_value, with_overrides
 from hpsearch.train.settings import TrialSettings, full_budget, known_parameters, settings_from
+from hpsearch.yaml_text import YamlMistakeError, read_plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -253,9 +252,9 @@ def read_run(layout: RunLayout) -> tuple[RunConfig, dict[int, int]]:
         InputError: it has none, or one of another version.
     """
     try:
-        content = yaml.safe_load(layout.config.read_text(encoding="utf-8"))
+        content = read_plain(layout.config.read_text(encoding="utf-8"))
         return config_from(content["config"]), dict(content["data"]["stored_px"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, YamlMistakeError, KeyError, TypeError) as error:
         raise InputError(f"{layout.config}: cannot be read ({error}). Start the run again to write it anew.") from error
 
 

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import yaml
-
 from hpsearch.config import BudgetConfig
 from hpsearch.errors import ClusterError, InputError
 from hpsearch.report.moment import BudgetUse
 from hpsearch.report.summary import gpu_hours
+from hpsearch.yaml_text import YamlMistakeError, read_plain
 
 if TYPE_CHECKING:
     from hpsearch.layout import RunLayout
@@ -66,8 +65,8 @@ def read_budget(layout: RunLayout) -> BudgetConfig:
     if not layout.config.is_file():
         return BudgetConfig()
     try:
-        return BudgetConfig(**yaml.safe_load(layout.config.read_text(encoding="utf-8"))["config"]["budget"])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        return BudgetConfig(**read_plain(layout.config.read_text(encoding="utf-8"))["config"]["budget"])
+    except (OSError, UnicodeDecodeError, YamlMistakeError, KeyError, TypeError) as error:
         raise InputError(f"{layout.config}: holds no budget ({error}). Start the run again to write it anew.") from error
 
 

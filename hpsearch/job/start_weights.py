@@ -71,7 +71,7 @@ def _kept(directory: Path) -> dict[tuple[str, str], WeightsSource]:
         entries = json.loads((directory / FOUND).read_text(encoding="utf-8"))
         sources = {(one.pop("backbone"), one.pop("weights")): one for one in entries}
         kept = {pair: WeightsSource(**{**one, "file": directory / one["file"]}) for pair, one in sources.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return {}
     return {pair: source for pair, source in kept.items() if source.file is not None and source.file.is_file()}
 

@@ -53,5 +53,5 @@ def read_audit(file: Path) -> Audit | None:
                 "cues": tuple(Cue(**one) for one in content["cues"]),
             }
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{file}: holds no audit ({error}). Delete it and audit.html; the next run audits again.") from error

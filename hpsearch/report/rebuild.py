@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hpsearch.errors import InputError
 from hpsearch.judge.audit_file import read_audit
 from hpsearch.layout import Result, RunLayout
@@ -25,6 +23,7 @@ from hpsearch.report.tensorboard import TensorBoardWriter
 from hpsearch.search.fold import Study, fold
 from hpsearch.search.journal import Event, read_events
 from hpsearch.search.journal_file import is_driven
+from hpsearch.yaml_text import YamlMistakeError, read_plain
 
 
 def rebuild(run: Path, *, driven: bool | None = None) -> PageContent:
@@ -130,8 +129,8 @@ def _config(layout: RunLayout) -> Mapping[str, Any]:
     if not layout.config.is_file():
         return {}
     try:
-        config = yaml.safe_load(layout.config.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        config = read_plain(layout.config.read_text(encoding="utf-8"))
+    except (YamlMistakeError, UnicodeDecodeError) as error:
         raise InputError(f"{layout.config} is not valid YAML ({error}). Mend or remove it.") from error
     return config if isinstance(config, dict) else {}
 

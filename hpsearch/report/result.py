@@ -31,7 +31,7 @@ def read_result(layout: RunLayout) -> Result | None:
         content = json.loads(layout.result.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{layout.result} cannot be read ({error}). Delete it; the run writes it again.") from error
     missing = sorted(_required_keys() - set(content)) if isinstance(content, dict) else ["everything"]
     if missing:
