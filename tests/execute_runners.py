@@ -73,9 +73,8 @@ class MisbehavingRunner:
             _leak()
         if kind == "fork":
             (self.root / "forked").write_text(str(subprocess.Popen(["sleep", "600"], start_new_session=True).pid))
-        if kind == "write":
-            sys.stdout.write("much " * 20_000_000)
-            sys.stderr.write("more " * 20_000_000)
+        if kind == "print once" and _is_first(self.root / f"printed-{stretch.trial}"):
+            _print_without_end()
         while kind == "sleep" or (kind == "sleep until marked" and not (self.root / "go on").exists()):
             time.sleep(0.1)
         for images in RUNGS:
@@ -91,6 +90,13 @@ def _leak() -> None:
         time.sleep(0.05)
 
 
+def _print_without_end() -> None:
+    while True:  # 20 MB/s at most: the disk of the machine is to survive it
+        sys.stdout.write("much " * 40_000)
+        sys.stderr.write("more " * 40_000)
+        time.sleep(0.02)
+
+
 def _is_first(marker: Path) -> bool:
     try:
         marker.touch(exist_ok=False)
@@ -101,7 +107,7 @@ def _is_first(marker: Path) -> bool:
 
 @dataclass
 class CheckpointingRunner:
-    """Trains nothing, but keeps a checkpoint at each rung, as a real runner would, and a log of every piece that it begins."""
+    """Trains nothing, but keeps a checkpoint at each rung, as a real runner would, and tells every piece that it begins."""
 
     root: Path
     seconds_per_rung: float = 0.02
@@ -132,11 +138,12 @@ class CheckpointingRunner:
         return 0
 
     def _train(self, trial: int, done: int, images: int) -> None:
+        checkpoint = RunLayout(self.root).checkpoint(trial)
+        checkpoint.parent.mkdir(exist_ok=True)
+        checkpoint.with_name("pid").write_text(str(os.getpid()))
         with (self.root / "pieces.log").open("a") as log:
             log.write(f"{trial} {done} {images}\n")
         time.sleep(self.seconds_per_rung)
-        checkpoint = RunLayout(self.root).checkpoint(trial)
-        checkpoint.parent.mkdir(exist_ok=True)
         partial = checkpoint.with_suffix(".partial")
         partial.write_text(str(images))
         partial.replace(checkpoint)

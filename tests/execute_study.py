@@ -1,13 +1,15 @@
 """A study of checkpointing trials as a program, to be killed and begun again.
 
-`python -m tests.execute_study RUN [SECONDS [PATIENCE]]`: what a rung takes, and the factor of a worker's pauses on a lost disk.
+`python -m tests.execute_study RUN [SECONDS [PATIENCE [TRIALS]]]`: what a rung takes, the factor of a worker's pauses on a lost
+disk, and the number of trials.
 """
 
 import functools
-import sys
 import time
 from pathlib import Path
 
+from hpsearch.cli import guarded, leave
+from hpsearch.errors import EXIT_DONE, EXIT_INTERRUPTED
 from hpsearch.execute.checkpoints import CheckpointKeeper
 from hpsearch.execute.connect import connect
 from hpsearch.execute.resources import TrialResources
@@ -21,9 +23,9 @@ from hpsearch.search.types import EngineConfig
 from tests.execute_runners import RUNGS, CheckpointingRunner
 
 
-def main(root: Path, seconds_per_rung: float = 0.02, patience: float = 1.0) -> None:
+def main(root: Path, seconds_per_rung: float = 0.02, patience: float = 1.0, num_trials: float = 18) -> int:
     layout, began = RunLayout(root), time.monotonic()
-    config = EngineConfig(rungs=RUNGS, sampler="random", num_trials=18)
+    config = EngineConfig(rungs=RUNGS, sampler="random", num_trials=int(num_trials))
     engine = Engine.open(Space.from_dict({"x": {"low": 0.0, "high": 1.0}}), config, Journal(layout.journal))
     layout.trials.mkdir(exist_ok=True)
     checkpoints = CheckpointKeeper(layout, engine.study)
@@ -37,8 +39,9 @@ def main(root: Path, seconds_per_rung: float = 0.02, patience: float = 1.0) -> N
             silence_seconds=300.0,
             on_event=lambda event: checkpoints.sweep(event.trial) if event.kind == "rung" else None,
         )
-    assert ending is Ending.FINISHED
+    assert ending in (Ending.FINISHED, Ending.INTERRUPTED)
+    return EXIT_DONE if ending is Ending.FINISHED else EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(float, sys.argv[2:]))
+    leave(lambda: guarded(lambda words: main(Path(words[0]), *map(float, words[1:]))))

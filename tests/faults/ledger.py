@@ -1,4 +1,4 @@
-"""What a campaign of faults tried and what each kind cost: printed when it ends, and kept in `build/faults.md`."""
+"""What a campaign of faults tried and what each kind cost: printed at its end; `make faults` keeps it in `build/faults.md`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FILE = Path(__file__).parents[2] / "build" / "faults.md"
-"""Where the table of the last campaign lies."""
+"""Where the table of the last `make faults` lies."""
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Tally:
         if self.num_again is None:
             return lost
         if self.num_again == 0:
-            return f"{lost}; no piece in training"
-        return f"{lost}; {self.num_again} piece{'s' * (self.num_again > 1)} in training begun again"
+            return f"{lost}; no piece begun again"
+        return f"{lost}; {self.num_again} piece{'s' * (self.num_again > 1)} begun again"
 
 
 @dataclass

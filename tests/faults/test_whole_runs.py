@@ -1,4 +1,4 @@
-"""The whole job, with networks that train: killed at any second of all its phases, and stopped by Ctrl-C."""
+"""The whole job, with networks that train: killed at any second of all its phases, and stopped by SIGTERM or Ctrl-C."""
 
 import json
 import math
@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hpsearch.errors import EXIT_INTERRUPTED
 from hpsearch.layout import RunLayout
 from hpsearch.search.fold import fold
 from hpsearch.search.journal import read_events
@@ -28,12 +29,13 @@ SECONDS = 40
 
 
 @pytest.mark.parametrize("seed", range(math.ceil(TRIES / 7)))
-def test_a_run_killed_at_any_second_ends_whole(tmp_path: Path, seed: int) -> None:
+def test_a_run_stopped_and_killed_at_any_second_ends_whole(tmp_path: Path, seed: int) -> None:
     make_competition(tmp_path / "data")
     (tmp_path / "space.yaml").write_text(SPACE)
     draw = random.Random(f"whole {seed}")
     width = SECONDS / FAULTS_PER_STUDY
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as sessions:
+        stop_by_a_schedulers_notice(started(tmp_path, sessions), RunLayout(tmp_path / "study"), draw.uniform(0, SECONDS / 2))
         for part in range(FAULTS_PER_STUDY):
             driver = started(tmp_path, sessions)
             with suppress(subprocess.TimeoutExpired):  # what was done before the last kill is not done again
@@ -56,7 +58,20 @@ def test_a_run_killed_at_any_second_ends_whole(tmp_path: Path, seed: int) -> Non
     template = pd.read_csv(tmp_path / "data" / "phase2" / "testset1_seen_nolabel.txt")
     assert submission["img_name"].tolist() == template["img_name"].tolist()
     assert submission["y_pred"].between(0, 1).all()
-    ledger.studied("SIGKILL of a whole run", FAULTS_PER_STUDY, num_rungs=len(rungs))
+    ledger.studied("SIGTERM, then SIGKILL of a whole run", 1 + FAULTS_PER_STUDY, num_rungs=len(rungs))
+
+
+def stop_by_a_schedulers_notice(driver: subprocess.Popen[str], layout: RunLayout, seconds: float) -> None:
+    """SIGTERM some seconds after a run's begin; it has 30 to end well."""
+    while not layout.result.is_file():
+        assert driver.poll() is None, driver.communicate()[0]
+        time.sleep(0.05)
+    time.sleep(seconds)
+    driver.send_signal(signal.SIGTERM)
+    said, _ = driver.communicate(timeout=30)
+    assert driver.returncode == EXIT_INTERRUPTED, said
+    assert json.loads(layout.result.read_text())["status"] == "interrupted"
+    assert "Traceback" not in said
 
 
 def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(tmp_path: Path) -> None:
