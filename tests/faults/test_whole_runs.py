@@ -63,7 +63,7 @@ def test_a_run_stopped_and_killed_at_any_second_ends_whole(tmp_path: Path, seed:
 
 def stop_by_a_schedulers_notice(driver: subprocess.Popen[str], layout: RunLayout, seconds: float) -> None:
     """SIGTERM some seconds after a run's begin; it has 30 to end well."""
-    while not layout.result.is_file():
+    while not layout.journal.is_file():
         assert driver.poll() is None, driver.communicate()[0]
         time.sleep(0.05)
     time.sleep(seconds)
