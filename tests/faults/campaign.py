@@ -28,15 +28,15 @@ NUM_TRIALS = 18
 SLOTS = 2
 SECONDS_PER_RUNG = 0.15
 """So long that a study is not over before its faults have come."""
-NUM_TRIALS_KILLED = 6
-"""Of studies whose processes are killed in training."""
-SECONDS_PER_RUNG_KILLED = {"driver": 3.0, "worker": 1.0, "raylet": 2.0}
-"""In these; workers outlive their driver by two seconds and their raylet by one, and would finish shorter pieces."""
 TRIES = int(os.environ.get("FAULT_TRIES", "3"))
 """Faults of each kind, at least; `make faults` sets it."""
 PATIENCE = 1.0 if TRIES > 1 else 0.05
 """Of workers whose disk stays lost: the short form does not wait the 85 seconds that they would."""
 FAULTS_PER_STUDY = min(3, TRIES)
+NUM_TRIALS_KILLED = 3 + 3 * FAULTS_PER_STUDY
+"""Of studies whose processes are killed in training."""
+SECONDS_PER_RUNG_KILLED = {"driver": 3.0, "worker": 1.0, "raylet": 2.0}
+"""In these; workers outlive their driver by two seconds and their raylet by one, and would finish shorter pieces."""
 STUDIES = range(math.ceil(TRIES / FAULTS_PER_STUDY))
 """Seeds of the studies that have so many faults."""
 STUDIES_KILLED = range(max(7, len(STUDIES)))
@@ -152,17 +152,18 @@ def study_to_kill(root: Path, kind: str) -> AbstractContextManager[StudyProgram]
     return study_program(root, seconds_per_rung=SECONDS_PER_RUNG_KILLED[kind], num_trials=NUM_TRIALS_KILLED)
 
 
-def moments(kind: str, seed: int, count: int = FAULTS_PER_STUDY, num_trials: int = NUM_TRIALS) -> list[int]:
-    """After how many rungs the faults of a study come: one in each part of it."""
+def moments(kind: str, seed: int, count: int = FAULTS_PER_STUDY, num_rungs: int = NUM_TRIALS * 4 // 3 - 2) -> list[int]:
+    """After how many of these rungs the faults of a study come: one in each part of it."""
     draw = random.Random(f"{kind} {seed}")
-    width = (num_trials * 4 // 3 - 2) // count  # that many rungs at least
+    width = num_rungs // count
     return [part * width + draw.randint(1, width - 1) for part in range(count)]
 
 
 def moments_in_training(kind: str, seed: int, count: int = FAULTS_PER_STUDY) -> list[tuple[int, float]]:
     """The same of studies of `study_to_kill`, and which part of the next piece is over then."""
     draw = random.Random(f"{kind} {seed} pieces")
-    return [(moment, draw.uniform(0, 0.25)) for moment in moments(kind, seed, count, NUM_TRIALS_KILLED)]
+    num_rungs = NUM_TRIALS_KILLED * 4 // 3 - 2 * SLOTS  # two slots have still to begin one each
+    return [(moment, draw.uniform(0, 0.25)) for moment in moments(kind, seed, count, num_rungs)]
 
 
 def raylet_of(driver: subprocess.Popen[str]) -> psutil.Process:
