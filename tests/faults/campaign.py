@@ -35,7 +35,7 @@ PATIENCE = 1.0 if TRIES > 1 else 0.05
 FAULTS_PER_STUDY = min(3, TRIES)
 NUM_TRIALS_KILLED = 3 + 3 * FAULTS_PER_STUDY
 """Of studies whose processes are killed in training."""
-SECONDS_PER_RUNG_KILLED = {"driver": 3.0, "worker": 1.0, "raylet": 2.0}
+SECONDS_PER_RUNG_KILLED = {"driver": 3.0, "worker": 2.0, "raylet": 2.0}
 """In these; workers outlive their driver by two seconds and their raylet by one, and would finish shorter pieces."""
 STUDIES = range(math.ceil(TRIES / FAULTS_PER_STUDY))
 """Seeds of the studies that have so many faults."""
