@@ -40,9 +40,7 @@ def test_a_module_that_a_run_names_is_not_imported_unless_the_user_names_it_too(
 ) -> None:
     monkeypatch.syspath_prepend(run.parent)
     words = ["--from", str(run), "--trial", "0"]
-    with pytest.raises(
-        InputError, match=r"config\.yaml: .*'foreign_plugin', which was not named.* --set 'plugins="
-    ):
+    with pytest.raises(InputError, match=r"config\.yaml: .*'foreign_plugin', which was not named.* --set 'plugins="):
         trial.command(words)
     assert not (run.parent / "ran").exists()
     assert "foreign_plugin" not in sys.modules
