@@ -28,7 +28,7 @@ def command(argv: list[str]) -> int:
 
     place = looked_at(run)
     layout = place.layout
-    study = fold(run_events(layout))
+    study = fold(run_events(layout), str(layout.journal))
     result = read_result(layout)
     ended = "interrupted" if result is None or result["status"] == "running" else result["status"]
     phase = "running" if place.is_driven() else ended

@@ -75,6 +75,28 @@ def test_a_broken_line_in_the_middle_is_an_error_with_its_number(tmp_path: Path)
             opens(path)
 
 
+@pytest.mark.parametrize(
+    ("event", "amiss"),
+    [
+        ({"event": "study"}, "version, space, rungs, eta, seed, sampler, identity"),
+        ({**EVENT, "seconds": "long"}, "seconds"),
+        ({**EVENT, "seconds": math.nan}, "seconds"),
+        ({**EVENT, "gpu_seconds": 10**400, "ran": None}, "gpu_seconds, ran"),
+    ],
+)
+def test_an_event_without_its_facts_is_an_error_with_its_line(tmp_path: Path, event: dict[str, object], amiss: str) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text(f"{json.dumps(EVENT)}\n{json.dumps(event)}\n")
+    with pytest.raises(StorageError, match=rf"journal\.jsonl:2: an event '{event['event']}' with no proper {amiss}\. Restore"):
+        read_events(path)
+
+
+def test_an_event_of_an_unknown_trial_is_an_error_with_its_line() -> None:
+    ended = {"event": "ended", "trial": 7, "outcome": "failed", "images": 0, "message": ""}
+    with pytest.raises(StorageError, match=r"runs/first/journal\.jsonl:2: an event 'ended' that does not follow"):
+        fold([EVENT, ended], "runs/first/journal.jsonl")
+
+
 def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text('{"event":"study","version":99}\n')
@@ -203,8 +225,8 @@ def test_what_a_lost_disk_left_of_a_line_is_cut_off_before_the_next_try(tmp_path
 def test_steps_of_the_clock_leave_the_time_that_a_study_has_taken(tmp_path: Path) -> None:
     clock, stopwatch = iter([1000.0, 90_000.0, 500.0, 600.0]), iter([7.0, 7.0, 8.0, 20.0])
     journal = Journal(tmp_path / "j.jsonl", clock=lambda: next(clock), stopwatch=lambda: next(stopwatch))
-    header = {"event": "study", "rungs": [1], "eta": 3}
-    journal.append([journal.stamped(header), journal.stamped({"event": "budget", "num_trials": 1})])
+    decided_by = {"version": 1, "space": {}, "rungs": [1], "eta": 3, "seed": 0, "sampler": "random", "identity": {}}
+    journal.append([journal.stamped({"event": "study", **decided_by}), journal.stamped({"event": "budget", "num_trials": 1})])
     journal.append([journal.stamped({"event": "phase", "name": "searching", "seconds": 12.0, "gpu_seconds": 0.0})])
     journal.close()
     assert fold(read_events(tmp_path / "j.jsonl")).driven_seconds == 13.0

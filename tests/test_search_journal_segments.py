@@ -67,8 +67,8 @@ def test_study_goes_on_on_another_machine(objects: ObjectStore, tmp_path: Path) 
 
 def test_each_append_is_an_object_of_its_own_that_is_there_before_the_copy(objects: ObjectStore, tmp_path: Path) -> None:
     with closing(opened(objects, tmp_path)) as journal:
-        journal.append([{"event": "study", "version": 1}])
-        journal.append([{"event": "budget"}, {"event": "phase"}])
+        journal.append([{"event": "first", "version": 1}])
+        journal.append([{"event": "second"}, {"event": "third"}])
     assert objects.names("journal/") == ["journal/00000000.jsonl", "journal/00000001.jsonl"]
     assert [len(data.splitlines()) for data in read_segments(objects)] == [1, 2]
     assert (tmp_path / "journal.jsonl").read_bytes() == b"".join(read_segments(objects))
@@ -82,7 +82,7 @@ def test_second_driver_is_refused_while_the_first_is_alive(
         assert is_held(objects)
         with pytest.raises(StorageError, match=r"another driver holds this study: process \d+ on .*hpsearch\.status"):
             SegmentStore(objects, tmp_path / "two" / "journal.jsonl")
-        journal.append([{"event": "study", "version": 1}])
+        journal.append([{"event": "first", "version": 1}])
     assert not is_held(objects)
     opened(objects, tmp_path / "two").close()
 
@@ -91,7 +91,7 @@ def test_killed_drivers_lease_is_taken_once_it_is_old(
     objects: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = opened(objects, tmp_path / "one")
-    journal.append([{"event": "study", "version": 1}])
+    journal.append([{"event": "first", "version": 1}])
     abandon(journal)
     ages = iter([2.0, 12.0, 31.0])
     read = ObjectStore.read
@@ -117,7 +117,7 @@ def test_driver_that_lost_its_lease_writes_nothing_more(
     objects.write(LEASE, json.dumps({"pid": 1, "host": "elsewhere", "id": "other"}).encode())
     store._lease._thread.join(timeout=20)
     with pytest.raises(StorageError, match="another driver holds this study: process 1 on elsewhere"):
-        first.append([{"event": "study", "version": 1}])
+        first.append([{"event": "first", "version": 1}])
     first.close()
     assert objects.names() == [LEASE]
 
@@ -130,9 +130,9 @@ def test_two_drivers_that_took_each_other_for_dead_cannot_both_write(
     with monkeypatch.context() as patch:
         make_old(patch)
         second = opened(objects, tmp_path / "two")
-    second.append([{"event": "study", "version": 1}])
+    second.append([{"event": "first", "version": 1}])
     with pytest.raises(StorageError, match="another driver has written to this study meanwhile"):
-        first.append([{"event": "study", "version": 1, "seed": 1}])
+        first.append([{"event": "first", "version": 1, "seed": 1}])
     for journal in (first, second):
         journal.close()
     assert len(read_segments(objects)) == 1
@@ -152,8 +152,8 @@ def test_write_whose_answer_was_lost_is_not_taken_for_another_drivers(
 
     monkeypatch.setattr(ObjectStore, "write", losing)
     with closing(opened(objects, tmp_path)) as journal:
-        journal.append([{"event": "study", "version": 1}])
-        journal.append([{"event": "budget"}])
+        journal.append([{"event": "first", "version": 1}])
+        journal.append([{"event": "second"}])
     assert lost == ["journal/00000000.jsonl"]
     assert len(read_segments(objects)) == 2
 
@@ -171,7 +171,7 @@ def test_store_that_stays_away_ends_it_after_a_while(
         with monkeypatch.context() as patch:
             patch.setattr(ObjectStore, "write", away)
             with pytest.raises(StorageError, match="no answer"):
-                journal.append([{"event": "study", "version": 1}])
+                journal.append([{"event": "first", "version": 1}])
     assert sum(waits) > 60
     assert read_segments(objects) == []
     assert path.read_bytes() == b""
@@ -179,7 +179,7 @@ def test_store_that_stays_away_ends_it_after_a_while(
 
 def test_object_that_is_gone_is_named(objects: ObjectStore, tmp_path: Path) -> None:
     with closing(opened(objects, tmp_path)) as journal:
-        for event in ("study", "budget", "phase"):
+        for event in ("first", "second", "third"):
             journal.append([{"event": event}])
     objects.remove("journal/00000001.jsonl")
     with pytest.raises(StorageError, match=r"journal/00000001\.jsonl is gone"):

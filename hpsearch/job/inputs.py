@@ -169,7 +169,8 @@ def earlier_studies(config: RunConfig, space: Space) -> dict[str, Study]:
         name = name_of(given)
         if name == name_of(run_of(config)):
             raise InputError(f"--warm-start {name}: this is the run itself, which knows its own trials. Leave it out.")
-        studies[name] = fold(run_events(looked_at(given, whole=False).layout))
+        layout = looked_at(given, whole=False).layout
+        studies[name] = fold(run_events(layout), str(layout.journal))
         earlier_events(space, studies[name], name, config.seed)
     return studies
 

@@ -110,7 +110,7 @@ def replayed(run: str, number: int, *, data: str, seed: int | None, overrides: l
     from hpsearch.search.fold import fold
 
     layout = looked_at(run, whole=False).layout
-    study = fold(run_events(layout))
+    study = fold(run_events(layout), str(layout.journal))
     if number not in study.trials:
         have = f"{len(study.trials)} trials, counted from 0" if study.trials else "no trial yet"
         raise InputError(f"--trial {number}: {run} has {have}.")

@@ -71,7 +71,7 @@ def content_of(layout: RunLayout, events: list[Event]) -> PageContent:
         top_share,
     )  # optuna takes half a second to import, which `status` can do without
 
-    result, study = read_result(layout), fold(events)
+    result, study = read_result(layout), fold(events, str(layout.journal))
     return PageContent(
         name=layout.root.resolve().name,
         study=study,

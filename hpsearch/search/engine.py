@@ -32,7 +32,7 @@ class Engine:
         self._space = space
         self._config = config
         self._journal = journal
-        self._study = fold(journal.events)
+        self._study = fold(journal.events, str(journal.path))
         self._unwritten: list[Event] = []
         self._proposer = make_proposer(space, config)
 

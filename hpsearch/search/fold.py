@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from typing import Any
 
+from hpsearch.errors import StorageError
 from hpsearch.search.rung_table import RungTable
 from hpsearch.search.types import EarlierTrial, Outcome, TrialState
 
@@ -251,9 +252,19 @@ _HANDLERS = {
 }
 
 
-def fold(events: Iterable[Mapping[str, Any]]) -> Study:
-    """The study that `events` tell of."""
+def fold(events: Iterable[Mapping[str, Any]], path: str = "journal.jsonl") -> Study:
+    """The study that `events` tell of.
+
+    Raises:
+        StorageError: an event does not follow from those before it; the message names its line of `path`.
+    """
     study = Study()
-    for event in events:
-        study.apply(event)
+    for number, event in enumerate(events, start=1):
+        try:
+            study.apply(event)
+        except (LookupError, TypeError, ValueError) as error:
+            raise StorageError(
+                f"{path}:{number}: an event {event['event']!r} that does not follow from those before it. "
+                "Restore the file, or begin a new study."
+            ) from error
     return study

@@ -27,9 +27,11 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,6 +44,29 @@ VERSION = 1
 
 Event = dict[str, Any]
 """One line of the journal."""
+
+_FIELDS = {
+    "study": ("version", "space", "rungs", "eta", "seed", "sampler", "identity"),
+    "budget": ("num_trials",),
+    "earlier": ("source", "trial", "params", "quality"),
+    "suggested": ("trial", "params", "origin"),
+    "started": ("trial", "slot", "from_images", "to_images"),
+    "rung": ("trial", "images", "value", "seconds", "metrics"),
+    "stopped": ("trial", "reason", "message"),
+    "ended": ("trial", "outcome", "images", "message"),
+    "phase": ("name", "seconds", "gpu_seconds"),
+    "resources": ("gpus",),
+}
+"""What each kind of event tells."""
+
+_TYPES: dict[type | tuple[type, ...], tuple[str, ...]] = {
+    int: ("version", "seed", "trial", "slot", "from_images", "to_images", "images"),
+    (int, float): ("eta", "value", "seconds", "gpu_seconds", "gpus", "quality", "at", "ran"),
+    (int, NoneType): ("num_trials",),
+    str: ("sampler", "source", "origin", "reason", "message", "outcome", "name"),
+    dict: ("space", "identity", "params", "metrics"),
+}
+_TYPE_OF = {field: kind for kind, fields in _TYPES.items() for field in fields}
 
 
 class Store(Protocol):
@@ -188,11 +213,14 @@ def _parsed(data: bytes, path: str) -> tuple[list[Event], int]:
         event = _event(line)
         if event is None:
             if number < len(lines):
-                raise StorageError(f"{path}:{number}: not an event of a study. Restore the file, or begin a new study.")
+                raise _broken(path, number, "not an event of a study")
             break
+        if number == 1:
+            _check_version(event, path)
+        if amiss := _amiss(event):
+            raise _broken(path, number, f"an event {event['event']!r} with no proper {', '.join(amiss)}")
         events.append(event)
         num_good_bytes += len(line)
-    _check_version(events, path)
     return events, num_good_bytes
 
 
@@ -203,11 +231,29 @@ def _event(line: bytes) -> Event | None:
         event = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and "event" in event else None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
-def _check_version(events: Sequence[Event], path: str) -> None:
-    version = events[0].get("version", VERSION) if events else VERSION
+def _amiss(event: Event) -> list[str]:
+    """The fields that a known kind of event lacks, or that are not of their type."""
+    needed = _FIELDS.get(event["event"], ())
+    timed = [field for field in ("at", "ran") if field in event]
+    return [field for field in (*needed, *timed) if not (field in event and _is_proper(field, event[field]))]
+
+
+def _is_proper(field: str, value: object) -> bool:
+    if field == "rungs":
+        return isinstance(value, list) and bool(value) and all(isinstance(images, int) for images in value)
+    # What no float holds, and NaN, is no number that a journal could have.
+    return isinstance(value, _TYPE_OF[field]) and (not isinstance(value, int | float) or abs(value) < sys.float_info.max)
+
+
+def _broken(path: str, number: int, what: str) -> StorageError:
+    return StorageError(f"{path}:{number}: {what}. Restore the file, or begin a new study.")
+
+
+def _check_version(event: Event, path: str) -> None:
+    version = event.get("version", VERSION)
     if version != VERSION:
         raise StorageError(
             f"{path}: journal version {version}; this hpsearch reads version {VERSION}. Install the one that wrote it."

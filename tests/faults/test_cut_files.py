@@ -1,5 +1,9 @@
 """Files of a run that are cut anywhere: what is whole is used, what is not is named or made again, nothing is invented."""
 
+import io
+import json
+import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +12,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 
 import hpsearch
 from hpsearch.data.cache import ImageCache, open_or_build
-from hpsearch.errors import InputError
+from hpsearch.errors import InputError, StorageError
+from hpsearch.layout import RunLayout
+from hpsearch.report.moment import BudgetUse, moment_of
+from hpsearch.report.panels import status_group
+from hpsearch.report.rebuild import content_of, run_events
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal, read_events
 from hpsearch.search.simulator import simulate
@@ -64,6 +73,30 @@ def test_a_study_goes_on_from_what_is_whole_of_its_journal(root: Path, journal: 
     assert opened.events == read_events(root / "whole.jsonl")[:kept]
     assert len(continued(opened).study.trials) == 9
     opened.close()
+
+
+@EXAMPLES
+@given(data=st.data())
+def test_a_journal_with_a_spoiled_event_is_used_or_refused_by_its_line(root: Path, journal: bytes, data: st.DataObject) -> None:
+    ledger.tried("an event of a journal is spoiled")
+    layout = RunLayout(root / "spoiled")
+    layout.root.mkdir(exist_ok=True)
+    lines = journal.splitlines()
+    number = data.draw(st.integers(0, len(lines) - 1))
+    event = json.loads(lines[number])
+    field = data.draw(st.sampled_from(sorted(event)))
+    event[field] = data.draw(st.sampled_from([None, "x", [], {}, -1, 10**400, math.nan, 2.5, [[]], {"x": []}]))
+    if event[field] is None:
+        del event[field]
+    lines[number] = json.dumps(event).encode()
+    layout.journal.write_bytes(b"\n".join(lines) + b"\n")
+    told = ""
+    try:
+        moment = moment_of(content_of(layout, run_events(layout)).study, budget=BudgetUse(seconds=1.0))
+        Console(file=io.StringIO()).print(status_group("spoiled", "interrupted", moment))
+    except (StorageError, InputError) as error:
+        told = str(error)
+    assert not told or re.search(r"journal\.jsonl:\d+: |journal version|has not begun", told)
 
 
 @EXAMPLES
