@@ -99,6 +99,7 @@ def connect(address: str, *, tune_dir: Path, plugins: Sequence[str] = ()) -> Clu
 
     Raises:
         ClusterError: nothing answers at the address, the token is missing or wrong, or Ray does not start.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what had started has ended.
     """
     if ray.is_initialized():
         return Cluster(address=address)
@@ -106,12 +107,17 @@ def connect(address: str, *, tune_dir: Path, plugins: Sequence[str] = ()) -> Clu
     cluster = Cluster(address=address)
     try:
         if address:
+            cluster._stack.callback(ray.shutdown)
             _join(address, plugins)
         else:
             prepare_local_token(tune_dir)
-            _start(cluster._stack.enter_context(_session_dir()))
-        cluster._stack.callback(ray.shutdown)
+            session_dir = cluster._stack.enter_context(_session_dir())
+            cluster._stack.callback(ray.shutdown)  # also of a Ray that was interrupted while it started
+            _start(session_dir)
         _silence()
+    except SystemExit as error:  # Ray takes SIGTERM for itself while it starts
+        cluster.close()
+        raise KeyboardInterrupt from error
     except BaseException:
         cluster.close()
         raise

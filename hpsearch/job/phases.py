@@ -172,7 +172,7 @@ class Run:
             tell_of_other_runs(self.display.event)
         with self._phase("starting Ray"):
             cluster = connect(self.config.address, tune_dir=self.layout.tune, plugins=self.config.plugins)
-        listen_everywhere()
+            listen_everywhere()
         with cluster, growing(self.config.resources, say=self.display.event):
             self._check_nodes()
             nodes = cluster.nodes()
