@@ -145,7 +145,7 @@ class SplitResult(TypedDict):
 
     auc: float
     """Area under the ROC curve, ties counted half."""
-    auc_ci95: list[float]
+    auc_ci95: tuple[float, float]
     """Lower and upper end of the 95 % confidence interval (DeLong)."""
     accuracy: float
     """Fraction right at threshold 0.5."""
@@ -253,6 +253,17 @@ class RobustnessResult(TypedDict):
     """Validation images that were degraded."""
 
 
+class PriorShiftResult(TypedDict):
+    """Share of deepfakes of each split."""
+
+    train: float
+    """Of the training images, by their labels."""
+    val: float
+    """Of the validation images, by their labels."""
+    template: NotRequired[float]
+    """Of the template's images, as the answers suggest; where there is a calibration."""
+
+
 class Result(TypedDict):
     """Content of `result.json`."""
 
@@ -276,8 +287,8 @@ class Result(TypedDict):
     """AUC of the exported model, one view, on degraded validation images."""
     calibration: NotRequired[dict[str, float]]
     """Temperature and bias, Brier score and calibration error before and after them, on half of the validation images."""
-    prior_shift: NotRequired[dict[str, float]]
-    """Share of deepfakes in `train` and `val`, and, where there is a calibration, as its answers suggest for the `template`."""
+    prior_shift: NotRequired[PriorShiftResult]
+    """Share of deepfakes of each split."""
     groups: NotRequired[dict[str, float]]
     """AUC of the validation images of each group that is large enough, the worst first."""
     views: NotRequired[str]

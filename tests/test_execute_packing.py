@@ -1,6 +1,7 @@
 """How many trials share a GPU: the arithmetic, what is kept, and the probes themselves on real Ray."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,20 @@ def test_a_number_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_what_was_measured_before_is_used_again(tmp_path: Path) -> None:
     known = tmp_path / "packing.json"
-    known.write_text(json.dumps([{"count": 1, "images_per_second": 50.0}, {"count": 4, "images_per_second": 120.0}]))
+    known.write_text(json.dumps([asdict(measured({1: 50, 4: 120})(count)) for count in (1, 4)]))
     config = with_packing(ResourcesConfig(gpus_per_trial="auto"), [node(16, 1)], lambda: JOB, known)
     assert plan_resources(config, [node(16, 1)]).slots == 4
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"count": 4}', '[{"count": 4}]', "[" * 100_000])
+def test_a_measurement_that_is_broken_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    known = tmp_path / "packing.json"
+    known.write_text(text)
+    speeds = measured({1: 100, 2: 180, 3: 190})
+    monkeypatch.setattr("hpsearch.execute.packing.run_together", lambda job, count, cores: speeds(count))
+    config = with_packing(ResourcesConfig(gpus_per_trial="auto"), [node(16, 1)], lambda: JOB, known)
+    assert config.gpus_per_trial == 0.5
+    assert json.loads(known.read_text())[-1]["count"] == 2
 
 
 def test_auto_is_a_word_that_the_option_takes_and_others_are_not() -> None:

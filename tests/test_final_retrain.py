@@ -1,8 +1,10 @@
 """What a retraining leaves behind."""
 
 import dataclasses
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -10,7 +12,7 @@ from safetensors.torch import save_file
 from hpsearch.data.find import find_dataset
 from hpsearch.errors import InfeasibleError
 from hpsearch.final.export import read_description
-from hpsearch.final.retrain import EXPORT, Retrained, RetrainJob, finished, retrain
+from hpsearch.final.retrain import EXPORT, FINISHED, Retrained, RetrainJob, evaluation_points, finished, retrain
 from hpsearch.model.backbones import build
 from hpsearch.train.settings import settings_from
 from hpsearch.train.vocabulary import model_spec
@@ -58,6 +60,29 @@ def test_the_model_and_the_log_tell_what_became_of_the_start_weights(job: Retrai
     again = finished(job)
     assert again is not None
     assert again.start_weights == retrained.start_weights
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"identity": 1}', "[" * 100_000])
+def test_a_broken_record_of_a_training_makes_it_train_again(job: RetrainJob, text: str) -> None:
+    first = run(job)
+    record = Path(job.directory) / FINISHED
+    for broken in (text, json.dumps({"identity": json.loads(record.read_text())["identity"], "labels_n": []})):
+        record.write_text(broken)
+        assert finished(job) is None
+    assert np.array_equal(run(job).probabilities_n, first.probabilities_n)
+    assert finished(job) is not None
+
+
+@pytest.mark.parametrize("text", ["", "{}", '[{"images": 4}]', "[" * 100_000])
+def test_a_broken_curve_begins_where_the_training_goes_on(job: RetrainJob, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    steps = retrain(job)
+    while next(steps)["images"] < 8:
+        pass
+    steps.close()
+    (Path(job.directory) / "curve.json").write_text(text)
+    points = run(job).curve
+    assert [point["images"] for point in points] == [image for image in evaluation_points(job.images) if image >= 8]
+    assert "curve.json cannot be read" in caplog.text
 
 
 def test_what_memory_does_not_hold_is_infeasible_outside_training_too(job: RetrainJob, monkeypatch: pytest.MonkeyPatch) -> None:

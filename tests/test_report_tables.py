@@ -2,17 +2,24 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from hpsearch.errors import InputError, StorageError
-from hpsearch.layout import Result, RunLayout
+from hpsearch.judge.scores import split_result
+from hpsearch.layout import ConfirmationResult, Result, RunLayout
 from hpsearch.report.result import read_result, retrained, write_result
 from hpsearch.report.tables import Predictions, parameter_names, read_predictions, write_predictions, write_trials
 from hpsearch.search.fold import Study, fold
 from hpsearch.search.types import Outcome, TrialState
+
+SCORES = split_result(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]))
+CONFIRMED_BY_NONE = ConfirmationResult(
+    finalists=[], winner=9, order_changed=False, optimism=None, noise=0.0, num_trainings=0, images=0
+)
 
 
 @pytest.fixture
@@ -95,7 +102,22 @@ def test_result_with_a_number_that_is_not_finite_is_refused_and_the_old_one_stay
 
 def test_result_that_lacks_keys_says_which(layout: RunLayout) -> None:
     layout.result.write_text(json.dumps({"status": "done"}))
-    with pytest.raises(InputError, match="it lacks best, files, gpu_hours"):
+    with pytest.raises(InputError, match=r"result\.json is no summary of a run \(Object missing required field .*Delete it"):
+        read_result(layout)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"gpu_hours": "many"}, r"Expected `float`, got `str` - at `\$\.gpu_hours`"),
+        ({"best": None, "val": SCORES}, "scores of no configuration"),
+        ({"val": SCORES | {"auc_ci95": [0.5]}}, r"Expected `array` of length 2, got 1 - at `\$\.val\.auc_ci95`"),
+        ({"confirmation": CONFIRMED_BY_NONE}, "its winner, trial 9, is none of its finalists"),
+    ],
+)
+def test_result_that_somebody_changed_says_where(layout: RunLayout, changed: dict[str, Any], told: str) -> None:
+    layout.result.write_text(json.dumps(make_result() | changed))
+    with pytest.raises(InputError, match=told):
         read_result(layout)
 
 

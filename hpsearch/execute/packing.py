@@ -20,6 +20,7 @@ from hpsearch.config import Precision, ResourcesConfig
 from hpsearch.errors import InfeasibleError
 from hpsearch.execute.resources import NodeResources, limit_threads
 from hpsearch.files import write_text
+from hpsearch.json_text import read_as
 from hpsearch.train.memory import CONTEXT_BYTES
 from hpsearch.train.plugins import import_plugins
 from hpsearch.train.probe import probe
@@ -98,13 +99,25 @@ def with_packing(
     node = max(nodes, key=lambda node: node.gpus, default=None)
     if node is None or node.gpus < 1:
         return replace(config, gpus_per_trial=None)
-    if not known.is_file():
+    found = _measured(known)
+    if not found:
         job, cores = make_job(), node.cpus / node.gpus
         found = packed(lambda count: run_together(job, count, cores), int(cores))
         write_text(known, json.dumps([asdict(one) for one in found], indent=1) + "\n")
-    chosen = json.loads(known.read_text())[-1]
-    log.info("%d trials share a GPU: %.0f images/s together", chosen["count"], chosen["images_per_second"])
-    return replace(config, gpus_per_trial=1 / chosen["count"])
+    chosen = found[-1]
+    log.info("%d trials share a GPU: %.0f images/s together", chosen.count, chosen.images_per_second)
+    return replace(config, gpus_per_trial=1 / chosen.count)
+
+
+def _measured(known: Path) -> list[Together]:
+    """What an earlier start has measured; empty where that is not to be had."""
+    try:
+        return [one for one in read_as(known.read_text(), list[Together]) if one.count in COUNTS]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        log.warning("%s cannot be read (%s): it is measured again", known, error)
+        return []
 
 
 def run_together(job: PackingJob, count: int, cores: float, gpus: float = 1.0) -> Together:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,9 @@ import numpy as np
 
 from hpsearch.files import replacing
 from hpsearch.final.export import export_trained
+from hpsearch.json_text import read_as
 from hpsearch.judge.objectives import objective_value
+from hpsearch.layout import RetrainRung
 from hpsearch.train.compiled import CompiledNetworks
 from hpsearch.train.memory import infeasible_without_memory
 from hpsearch.train.result import RungResult
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from hpsearch.data.training_data import LabelledImages, TrainingData
     from hpsearch.train.peers import Peers
     from hpsearch.train.worker_setup import WorkerSetup
+
+log = logging.getLogger(__name__)
 
 NUM_EVALUATIONS = 8
 """Evaluations during the retraining, for its curve and its checkpoints."""
@@ -172,16 +177,16 @@ def _exported(job: RetrainJob, trainer: TrialTrainer, data: TrainingData, curve:
 
 
 def finished(job: RetrainJob) -> Retrained | None:
-    """What an earlier call of `retrain` with the same job has left; None: it has not ended."""
+    """What an earlier call of `retrain` with the same job has left; None: it has not ended, or what it left is broken."""
     job.setup.files.fetch_below(Path(job.directory))
     try:
-        kept = json.loads((Path(job.directory) / FINISHED).read_text())
-    except (OSError, ValueError):
+        kept = read_as((Path(job.directory) / FINISHED).read_text(), dict[str, Any])
+        if kept.pop("identity", None) != _identity(job):
+            return None
+        arrays = {name: np.array(kept[name]) for name in ("labels_n", "probabilities_n")}
+        return Retrained(**{**kept, **arrays})
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    if kept.pop("identity", None) != _identity(job) or "labels_n" not in kept:
-        return None
-    arrays = {name: np.array(kept[name]) for name in ("labels_n", "probabilities_n")}
-    return Retrained(**{**kept, **arrays})
 
 
 def _write_finished(job: RetrainJob, retrained: Retrained) -> None:
@@ -208,7 +213,7 @@ class _Curve:
 
     def __init__(self, file: Path, objective: Objective, val: LabelledImages) -> None:
         self._file, self._objective, self._val = file, objective, val
-        self.points: list[dict[str, Any]] = json.loads(file.read_text()) if file.is_file() else []
+        self.points = _points_in(file)
 
     def add(self, result: RungResult) -> None:
         value = objective_value(self._objective, self._val.labels_n, result.probabilities_n, self._val.parts)
@@ -218,3 +223,15 @@ class _Curve:
         self.points = [*(one for one in self.points if one["images"] < result.images), point]
         with replacing(self._file) as partial:
             partial.write_text(json.dumps(self.points))
+
+
+def _points_in(file: Path) -> list[dict[str, Any]]:
+    """The evaluations before a restart; a broken file costs the beginning of a curve and nothing else."""
+    try:
+        points = read_as(file.read_text(), list[RetrainRung])
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        log.warning("%s cannot be read (%s): the curve of this retraining begins where it goes on", file, error)
+        return []
+    return [dict(point) for point in points]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.files import as_csv, write_text
 from hpsearch.judge.figures import calibrate, calibrated, deepfake_share
 from hpsearch.judge.objectives import part_aucs
-from hpsearch.layout import ConfirmationResult, FinalistResult, MemberResult, RobustnessResult
+from hpsearch.layout import ConfirmationResult, FinalistResult, MemberResult, PriorShiftResult, RobustnessResult
 from hpsearch.train.settings import trial_seed
 
 if TYPE_CHECKING:
@@ -86,13 +86,13 @@ def member_results(final: Final, study: Study) -> list[MemberResult]:
     ]
 
 
-def prior_shift(dataset: Dataset, result: Result, probabilities_n: NDArray[np.float64]) -> dict[str, float]:
+def prior_shift(dataset: Dataset, result: Result, probabilities_n: NDArray[np.float64]) -> PriorShiftResult:
     """Share of deepfakes in training and validation, and as the answers `probabilities_n` for the template suggest.
 
     The last one needs answers that are calibrated to the validation images' share: a network answers by that of its training.
     """
     val_share = dataset.val.num_deepfakes / len(dataset.val)
-    shares = {"train": dataset.train.num_deepfakes / len(dataset.train), "val": val_share}
+    shares = PriorShiftResult(train=dataset.train.num_deepfakes / len(dataset.train), val=val_share)
     found = result.get("calibration")
     if found is not None and "bias" in found:
         answers_n = calibrated(probabilities_n, found["temperature"], found["bias"])

@@ -88,7 +88,7 @@ def _holdout(holdout: SplitResult) -> list[str]:
 
 def _files(layout: RunLayout, result: Result) -> list[str]:
     shown = {"page": "the whole story", "submission": "to hand in", "model": "the model", "trials": "every trial"}
-    width = max(len(str(layout.root / path)) for path in result["files"].values())
+    width = max((len(str(layout.root / path)) for path in result["files"].values()), default=0)
     return [
         f"  {layout.root / result['files'][name]!s:<{width}}  {what}" for name, what in shown.items() if name in result["files"]
     ]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import InputError
 from hpsearch.files import write_text
-from hpsearch.judge.audit import Audit, Finding, state_of
-from hpsearch.judge.cues import Cue
+from hpsearch.json_text import read_as
+from hpsearch.judge.audit import Audit, state_of
 
 if TYPE_CHECKING:
     from hpsearch.data.dataset import Dataset
@@ -44,14 +44,6 @@ def read_audit(file: Path) -> Audit | None:
     if not file.is_file():
         return None
     try:
-        content = json.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
-        return Audit(
-            **{
-                **content,
-                "shares": {name: (images, deepfakes) for name, (images, deepfakes) in content["shares"].items()},
-                "findings": tuple(Finding(**{**one, "examples": tuple(one["examples"])}) for one in content["findings"]),
-                "cues": tuple(Cue(**one) for one in content["cues"]),
-            }
-        )
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+        return read_as(file.read_text(encoding="utf-8", errors="surrogateescape"), Audit)
+    except (OSError, ValueError) as error:
         raise InputError(f"{file}: holds no audit ({error}). Delete it and audit.html; the next run audits again.") from error

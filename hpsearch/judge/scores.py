@@ -24,7 +24,7 @@ def split_result(labels_n: NDArray[np.integer], probabilities_n: NDArray[np.floa
     scores = score(labels_n, probabilities_n)
     result = SplitResult(
         auc=scores.auc,
-        auc_ci95=list(auc_interval(labels_n, probabilities_n)),
+        auc_ci95=auc_interval(labels_n, probabilities_n),
         accuracy=scores.accuracy,
         majority_accuracy=scores.majority_accuracy,
         tpr_at_fpr=scores.tpr_at_fpr,

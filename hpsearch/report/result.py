@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NotRequired, cast, get_origin, get_type_hints
+from typing import Any, cast
 
 from hpsearch.errors import InputError
 from hpsearch.files import write_text
+from hpsearch.json_text import read_as
 from hpsearch.layout import Result, RunLayout
 from hpsearch.search.types import TrialState
 
@@ -28,15 +29,13 @@ def read_result(layout: RunLayout) -> Result | None:
         InputError: the file is no such summary.
     """
     try:
-        content = json.loads(layout.result.read_text(encoding="utf-8"))
+        result = read_as(layout.result.read_text(encoding="utf-8"), Result)
+        _check_references(result)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{layout.result} cannot be read ({error}). Delete it; the run writes it again.") from error
-    missing = sorted(_required_keys() - set(content)) if isinstance(content, dict) else ["everything"]
-    if missing:
-        raise InputError(f"{layout.result} is no summary of a run: it lacks {', '.join(missing)}.")
-    return cast("Result", content)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{layout.result} is no summary of a run ({error}). Delete it; the run writes it again.") from error
+    return result
 
 
 def retrained(result: Result | None) -> TrialState | None:
@@ -52,10 +51,13 @@ def retrained(result: Result | None) -> TrialState | None:
     return trial
 
 
-def _required_keys() -> set[str]:
-    # Result.__required_keys__ counts NotRequired keys too where annotations are strings.
-    hints = get_type_hints(Result, include_extras=True)
-    return {key for key, hint in hints.items() if get_origin(hint) is not NotRequired}
+def _check_references(result: Result) -> None:
+    """What one part of a result tells of another must be there."""
+    if result["val"] is not None and result["best"] is None:
+        raise ValueError("it has scores of no configuration")
+    found = result.get("confirmation")
+    if found is not None and found["winner"] not in {one["trial"] for one in found["finalists"]}:
+        raise ValueError(f"its winner, trial {found['winner']}, is none of its finalists")
 
 
 def _plain(value: object) -> object:

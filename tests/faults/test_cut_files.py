@@ -5,6 +5,7 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ from rich.console import Console
 import hpsearch
 from hpsearch.data.cache import ImageCache, open_or_build
 from hpsearch.errors import InputError, StorageError
+from hpsearch.job.last_words import what_came_of_it
 from hpsearch.layout import RunLayout
 from hpsearch.report.moment import BudgetUse, moment_of
 from hpsearch.report.panels import status_group
-from hpsearch.report.rebuild import content_of, run_events
+from hpsearch.report.rebuild import content_of, run_events, write_page
+from hpsearch.report.result import read_result
 from hpsearch.search.engine import Engine
 from hpsearch.search.journal import Journal, read_events
 from hpsearch.search.simulator import simulate
@@ -29,6 +32,7 @@ from hpsearch.search.types import EngineConfig
 from hpsearch.train.checkpoint import read_checkpoint, write_checkpoint
 from tests.exported import make_export
 from tests.faults.ledger import ledger
+from tests.report_studies import make_run
 
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SHARES = st.floats(0, 1, exclude_max=True)
@@ -97,6 +101,43 @@ def test_a_journal_with_a_spoiled_event_is_used_or_refused_by_its_line(root: Pat
     except (StorageError, InputError) as error:
         told = str(error)
     assert not told or re.search(r"journal\.jsonl:\d+: |journal version|has not begun", told)
+
+
+@pytest.fixture(scope="module")
+def whole_run(root: Path) -> RunLayout:
+    """With all that the page tells of."""
+    return make_run(root / "run", 4)
+
+
+@EXAMPLES
+@given(data=st.data(), name=st.sampled_from(["result.json", "audit.json"]))
+def test_a_summary_with_a_spoiled_value_is_used_or_refused_by_its_name(
+    whole_run: RunLayout, data: st.DataObject, name: str
+) -> None:
+    file = whole_run.root / name
+    whole = file.read_bytes()
+    content = json.loads(whole)
+    place: Any = content
+    key = data.draw(st.sampled_from(sorted(place)))
+    while place[key] and isinstance(place[key], dict | list) and data.draw(st.booleans()):
+        place = place[key]
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+    place[key] = data.draw(st.sampled_from([None, "x", [], {}, -1, 10**400, math.nan, 2.5, [[]], {"x": []}]))
+    if place[key] is None and data.draw(st.booleans()):
+        del place[key]
+    ledger.tried("a value of a result or audit is spoiled")
+    file.write_text(json.dumps(content))
+    told = ""
+    try:
+        result = read_result(whole_run)
+        assert result is not None
+        what_came_of_it(whole_run, result)
+        write_page(whole_run, content_of(whole_run, run_events(whole_run)))
+    except InputError as error:
+        told = str(error)
+    finally:
+        file.write_bytes(whole)
+    assert not told or name in told
 
 
 @EXAMPLES
