@@ -18,8 +18,18 @@ from hpsearch.job.check_template import check_template
 from hpsearch.job.inputs import Inputs, read_inputs
 from hpsearch.job.phases import Run
 from hpsearch.job.record import ASKED_OF_FINALS, Record
-from hpsearch.layout import RunLayout
+from hpsearch.layout import ConfirmationResult, FinalistResult, RunLayout
 from tests.small_set import SPACE, make_competition
+
+CONFIRMATION = ConfirmationResult(
+    finalists=[FinalistResult(trial=0, first_score=0.8, values=[0.7], mean=0.7, lower=0.6, dropped=False)],
+    winner=0,
+    order_changed=False,
+    optimism=0.1,
+    noise=0.01,
+    num_trainings=1,
+    images=100,
+)
 
 
 class WithoutWork(Run):
@@ -169,7 +179,7 @@ def test_finals_are_redone_where_something_else_is_asked_of_them(
     run.layout.val_predictions.touch()
     final = dataclasses.asdict(inputs.config.final)
     asked = {name: final[name] for name in ASKED_OF_FINALS}
-    kept = {**json.loads(run.layout.result.read_text()), "confirmation": {"finalists": [{"trial": 0}]}}
+    kept = {**json.loads(run.layout.result.read_text()), "confirmation": CONFIRMATION}
     for told in ({**kept, "final": asked}, kept):  # one of before this was kept counts as what is asked
         run.layout.result.write_text(json.dumps(told))
         config = dataclasses.replace(inputs.config, final=dataclasses.replace(inputs.config.final, **changed))

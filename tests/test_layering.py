@@ -7,12 +7,24 @@ import hpsearch
 
 PACKAGE = Path(hpsearch.__file__).parent
 ROOMS = [
-    {"errors", "yaml_text", "config", "overrides", "layout", "metrics", "files", "object_store", "run_files", "cli"},
+    {
+        "errors",
+        "json_text",
+        "yaml_text",
+        "config",
+        "overrides",
+        "layout",
+        "metrics",
+        "files",
+        "object_store",
+        "run_files",
+        "cli",
+    },
     *({room} for room in ("data", "model", "train", "judge", "search", "execute", "final", "report", "job")),
 ]
 COMMAND_LINES = len(ROOMS)
 ONLY_IN = {"ray": {"execute", "bench"}, "optuna": {"search", "bench"}, "timm": {"model"}}
-NEVER_IN = {"torch": {"search", "errors", "yaml_text", "config", "overrides", "layout", "metrics", "files", "cli"}}
+NEVER_IN = {"torch": {"search", "errors", "json_text", "yaml_text", "config", "overrides", "layout", "metrics", "files", "cli"}}
 
 
 def rank(room: str) -> int:
